@@ -1,0 +1,64 @@
+/**
+ * What judges: the words that metric providers and the verdict share. A provider is a pure pair, `request` and
+ * `measure`; the shell fetches. Zero successes among n > 0 requests are 0 %, never "no data".
+ */
+
+/** The answer to one metric query. */
+export type Measurement =
+  | {
+      kind: 'value';
+      value: number /** How many requests or points it was computed from, where the provider can tell. */;
+      sampleCount?: number;
+    }
+  | { kind: 'noData'; message: string }
+  | { kind: 'providerError'; message: string };
+
+/** What a metric measurement is compared with. Bounds are inclusive: a value equal to a bound passes. */
+export interface ThresholdRange {
+  min?: number;
+  max?: number;
+}
+
+/** Everything that a query may name: Flagger's template functions. */
+export interface QueryVariables {
+  name: string;
+  namespace: string;
+  target: string;
+  service: string;
+  ingress: string;
+  route: string;
+  /** A Go duration as Prometheus reads it, e.g. `1m`. */
+  interval: string;
+  variables: Record<string, string>;
+}
+
+/** One metric of one canary, resolved: templates rendered, secrets read, provider chosen. */
+export interface MetricQuery {
+  /** The metric's name in the Canary. */
+  metric: string;
+  kind: 'request-success-rate' | 'request-duration' | 'custom';
+  /** The rendered query; undefined for a built-in metric of an analyzer that needs none (scrape). */
+  query: string | undefined;
+  /** Length of the window in milliseconds. */
+  windowMs: number;
+}
+
+/** Which pods are the canary's and the primary's, for analyzers that ask the pods themselves. */
+export interface ArmPods {
+  canary: PodAddress[];
+  primary: PodAddress[];
+}
+
+export interface PodAddress {
+  name: string;
+  ip: string;
+}
+
+/**
+ * Answers the metrics of one canary. Never throws: a failure is a `providerError` whose message names what was asked
+ * and never a secret. Results are in the order of `queries`. Bounded by the caller's signal.
+ */
+export interface Analyzer {
+  readonly provider: string;
+  measure(queries: MetricQuery[], pods: ArmPods, signal: AbortSignal): Promise<Measurement[]>;
+}
