@@ -1,0 +1,54 @@
+/**
+ * Copying, freezing and comparing JSON values. Objects that the in-memory API stores are frozen once and shared from
+ * then on, so nothing here may change its input.
+ */
+
+/** A JSON value whose shape is known only to whoever reads it. */
+export type Json = any;
+
+export function isObject(value: unknown): value is Record<string, Json> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A deep, mutable copy. Members that are `undefined` vanish, as they would on the wire. */
+export function copy<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(copy) as T;
+  if (!isObject(value)) return value;
+  const result: Record<string, Json> = {};
+  for (const key of Object.keys(value)) {
+    const member = (value as Record<string, Json>)[key];
+    if (member !== undefined) result[key] = copy(member);
+  }
+  return result as T;
+}
+
+/** Freezes the value and everything below it, in place. What is frozen already is taken to be frozen to the bottom. */
+export function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const member of Object.values(value)) freeze(member);
+  return Object.freeze(value);
+}
+
+/** Deep equality of JSON; the order of object members does not count, a missing member equals an undefined one. */
+export function equal(left: Json, right: Json): boolean {
+  if (left === right) return true;
+  if (Array.isArray(left)) {
+    if (!Array.isArray(right) || left.length !== right.length) return false;
+    return left.every((item, index) => equal(item, right[index]));
+  }
+  if (!isObject(left) || !isObject(right)) return false;
+  for (const key of Object.keys(left)) if (!equal(left[key], right[key])) return false;
+  for (const key of Object.keys(right)) if (left[key] === undefined && right[key] !== undefined) return false;
+  return true;
+}
+
+/** JSON text with sorted members: equal values give equal texts. */
+export function canonical(value: Json): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (!isObject(value)) return JSON.stringify(value) ?? 'null';
+  const members = Object.keys(value)
+    .filter(key => value[key] !== undefined)
+    .sort()
+    .map(key => `${JSON.stringify(key)}:${canonical(value[key])}`);
+  return `{${members.join(',')}}`;
+}
