@@ -37,13 +37,18 @@ const revisionSchema = z
     hash: hash().describe('Hash of the pod template, prefixed by the version of the algorithm.'),
     generation: z.int().describe("The target's metadata.generation at which this template was seen."),
   })
-  .describe('One revision of the target. Its template is stored in the ControllerRevision named <canary>-<hash>.');
+  .describe(
+    'One revision of the target. Its template is stored in the ControllerRevision named <canary>-<hash>.',
+  );
 export type RevisionRef = z.infer<typeof revisionSchema>;
 
 const checkSchema = z.object({
   metric: z.string().max(253).describe('Name of the metric in the analysis.'),
   outcome: z.enum(['pass', 'fail', 'noData', 'error']).describe('How the last check of this metric ended.'),
-  value: z.number().optional().describe('The measured value: percent for a success rate, milliseconds for a duration.'),
+  value: z
+    .number()
+    .optional()
+    .describe('The measured value: percent for a success rate, milliseconds for a duration.'),
   min: z.number().optional().describe('Lower bound that the value was compared with.'),
   max: z.number().optional().describe('Upper bound that the value was compared with.'),
   message: z.string().max(512).optional().describe('Why there is no value.'),
@@ -51,7 +56,10 @@ const checkSchema = z.object({
 export type CheckResult = z.infer<typeof checkSchema>;
 
 const runSchema = z.object({
-  id: z.string().max(160).describe('Identity of the run: revision hash, generation, and the id of the command that restarted it.'),
+  id: z
+    .string()
+    .max(160)
+    .describe('Identity of the run: revision hash, generation, and the id of the command that restarted it.'),
   revision: hash().describe('Hash of the revision that is rolled out.'),
   generation: z.int().describe("The target's generation at which the revision was seen."),
   startedAt: time().describe('When the run started.'),
@@ -100,7 +108,10 @@ export type PastRollout = z.infer<typeof rolloutSchema>;
 
 export const canaryStatusSchema = z.object({
   phase: z.enum(PHASES).optional().describe('Where the canary stands.'),
-  observedGeneration: z.int().optional().describe('Generation of the Canary that this status was decided on.'),
+  observedGeneration: z
+    .int()
+    .optional()
+    .describe('Generation of the Canary that this status was decided on.'),
   canaryWeight: z.int().optional().describe('Percent of the traffic that the canary was last given.'),
   failedChecks: z.int().optional().describe('Failed checks of this run.'),
   iterations: z.int().optional().describe('Passed checks of a blue/green run.'),
@@ -109,7 +120,10 @@ export const canaryStatusSchema = z.object({
   lastTransitionTime: time().optional().describe('When the phase last changed.'),
   conditions: z.array(conditionSchema).max(16).optional().describe('Conditions, one for each type.'),
   trackedConfigs: z.record(z.string(), z.string()).optional().describe('Written by Flagger; kept as it is.'),
-  epoch: z.int().optional().describe('Rises with every decision that is written; a route write with an older epoch never lands.'),
+  epoch: z
+    .int()
+    .optional()
+    .describe('Rises with every decision that is written; a route write with an older epoch never lands.'),
   routeEpoch: z.int().optional().describe('Epoch of the route that this status was decided on.'),
   stage: z.enum(STAGES).optional().describe('Where a promotion stands.'),
   stageSince: time().optional().describe('When that stage began.'),
@@ -122,12 +136,24 @@ export const canaryStatusSchema = z.object({
     .object({ revision: hash(), by: z.string().max(253) })
     .optional()
     .describe('Set while a person has paused the run.'),
-  handledCommand: z.string().max(128).optional().describe('Id of the last command that was carried out or refused.'),
+  handledCommand: z
+    .string()
+    .max(128)
+    .optional()
+    .describe('Id of the last command that was carried out or refused.'),
   checks: z.array(checkSchema).max(CHECKS_MAX).optional().describe('The last result of each metric.'),
-  takenBack: z.array(z.string().max(300)).max(4).optional().describe('Fields that another manager took back, with the time of each.'),
+  takenBack: z
+    .array(z.string().max(300))
+    .max(4)
+    .optional()
+    .describe('Fields that another manager took back, with the time of each.'),
   adoptionFailedSince: time().optional().describe('Since when adoption cannot go on.'),
   goOn: z.boolean().optional().describe('Deletion: the target may be scaled and un-paused now.'),
-  transitions: z.array(transitionSchema).max(TRANSITIONS_MAX).optional().describe('The last transitions, oldest first.'),
+  transitions: z
+    .array(transitionSchema)
+    .max(TRANSITIONS_MAX)
+    .optional()
+    .describe('The last transitions, oldest first.'),
   notified: z.int().optional().describe('Number of the last transition that receivers have accepted.'),
   history: z.array(rolloutSchema).max(HISTORY_MAX).optional().describe('Past rollouts, newest first.'),
 });

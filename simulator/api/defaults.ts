@@ -5,7 +5,8 @@
 import type { Json } from './json.ts';
 
 function fill(target: Json, defaults: Record<string, Json>): void {
-  for (const [field, value] of Object.entries(defaults)) if (target[field] === undefined) target[field] = value;
+  for (const [field, value] of Object.entries(defaults))
+    if (target[field] === undefined) target[field] = value;
 }
 
 function defaultProbe(probe: Json): void {
@@ -54,7 +55,8 @@ function defaultPodSpec(spec: Json): void {
     schedulerName: 'default-scheduler',
   });
   if (spec.serviceAccountName !== undefined) fill(spec, { serviceAccount: spec.serviceAccountName });
-  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) defaultContainer(container);
+  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])])
+    defaultContainer(container);
   for (const volume of spec.volumes ?? []) {
     for (const source of fileModes) if (volume[source]) fill(volume[source], { defaultMode: 420 });
     if (volume.hostPath) fill(volume.hostPath, { type: '' });
@@ -93,7 +95,8 @@ function defaultReplicaSet(object: Json): void {
 
 function defaultPod(object: Json): void {
   defaultPodSpec(object.spec);
-  if (object.spec) fill(object.spec, { enableServiceLinks: true, preemptionPolicy: 'PreemptLowerPriority', priority: 0 });
+  if (object.spec)
+    fill(object.spec, { enableServiceLinks: true, preemptionPolicy: 'PreemptLowerPriority', priority: 0 });
 }
 
 function defaultService(object: Json): void {
@@ -102,8 +105,10 @@ function defaultService(object: Json): void {
   if (spec.type !== 'ExternalName')
     fill(spec, { internalTrafficPolicy: 'Cluster', ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv4'] });
   for (const port of spec.ports ?? []) fill(port, { protocol: 'TCP', targetPort: port.port });
-  if (spec.sessionAffinity === 'ClientIP') fill(spec, { sessionAffinityConfig: { clientIP: { timeoutSeconds: 10_800 } } });
-  if (spec.type === 'LoadBalancer' || spec.type === 'NodePort') fill(spec, { externalTrafficPolicy: 'Cluster' });
+  if (spec.sessionAffinity === 'ClientIP')
+    fill(spec, { sessionAffinityConfig: { clientIP: { timeoutSeconds: 10_800 } } });
+  if (spec.type === 'LoadBalancer' || spec.type === 'NodePort')
+    fill(spec, { externalTrafficPolicy: 'Cluster' });
   if (spec.type === 'LoadBalancer') fill(spec, { allocateLoadBalancerNodePorts: true });
 }
 

@@ -99,9 +99,14 @@ function applyOne(document: Json, step: Json): void {
 }
 
 export function jsonPatch(target: Json, operations: Json): Json {
-  if (!Array.isArray(operations)) throw badRequest('error decoding patch: a JSON patch is a list of operations');
+  if (!Array.isArray(operations))
+    throw badRequest('error decoding patch: a JSON patch is a list of operations');
   if (operations.length > MAX_JSON_PATCH_OPERATIONS)
-    throw new StatusError(413, 'RequestEntityTooLarge', `The allowed maximum operations in a JSON patch is ${MAX_JSON_PATCH_OPERATIONS}, got ${operations.length}`);
+    throw new StatusError(
+      413,
+      'RequestEntityTooLarge',
+      `The allowed maximum operations in a JSON patch is ${MAX_JSON_PATCH_OPERATIONS}, got ${operations.length}`,
+    );
   const document = copy(target);
   for (const step of operations) applyOne(document, step);
   return document;

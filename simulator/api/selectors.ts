@@ -87,7 +87,8 @@ export function parseFieldSelector(text: string, kind: string): Matcher {
     const match = /^([\w.]+)\s*(==|=|!=)\s*(.*)$/.exec(clause);
     if (!match) throw badRequest(`invalid selector: '${clause}'; can't understand '${clause}'`);
     const [, path = '', operator, value = ''] = match;
-    const isKnown = path === 'metadata.name' || path === 'metadata.namespace' || fieldsByKind[kind]?.has(path);
+    const isKnown =
+      path === 'metadata.name' || path === 'metadata.namespace' || fieldsByKind[kind]?.has(path);
     if (!isKnown) throw badRequest(`field label not supported: ${path}`);
     return (object: KubernetesObject) => (fieldText(object, path) === value) === (operator !== '!=');
   });

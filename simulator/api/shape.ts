@@ -125,9 +125,15 @@ export function shapeOfSchema(schema: Json, isRoot = true): Shape {
   if (schema.type !== undefined && schema.type !== 'object') return atomic;
   if (schema['x-kubernetes-map-type'] === 'atomic') return atomic;
   if (isObject(schema.additionalProperties))
-    return { type: 'map', fields: {}, rest: shapeOfSchema(schema.additionalProperties, false), isStruct: false };
+    return {
+      type: 'map',
+      fields: {},
+      rest: shapeOfSchema(schema.additionalProperties, false),
+      isStruct: false,
+    };
   const fields: Record<string, Shape> = {};
-  for (const [name, child] of Object.entries(schema.properties ?? {})) fields[name] = shapeOfSchema(child, false);
+  for (const [name, child] of Object.entries(schema.properties ?? {}))
+    fields[name] = shapeOfSchema(child, false);
   if (isRoot || schema['x-kubernetes-embedded-resource']) {
     Object.assign(fields, { metadata: objectMeta, apiVersion: atomic, kind: atomic });
   }

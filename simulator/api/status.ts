@@ -98,7 +98,8 @@ export function conflict(kind: Named, name: string, why: string): StatusError {
   return new StatusError(409, 'Conflict', message, named(kind, name));
 }
 
-export const MODIFIED = 'the object has been modified; please apply your changes to the latest version and try again';
+export const MODIFIED =
+  'the object has been modified; please apply your changes to the latest version and try again';
 
 export function invalid(kind: Named, name: string, errors: FieldError[]): StatusError {
   const lines = errors.map(error => `${error.field}: ${errorBody(error)}`);

@@ -30,7 +30,8 @@ function check(value: Json, schema: Json, path: string, errors: FieldError[]): v
   if (!isObject(schema)) return;
   if (value === null && schema.nullable === true) return;
   if (schema['x-kubernetes-int-or-string']) {
-    if (!hasType(value, 'integer') && !hasType(value, 'string')) return wrongType(value, 'integer,string', path, errors);
+    if (!hasType(value, 'integer') && !hasType(value, 'string'))
+      return wrongType(value, 'integer,string', path, errors);
   } else if (schema.type !== undefined && !hasType(value, schema.type)) {
     return wrongType(value, schema.type, path, errors);
   }
@@ -92,7 +93,8 @@ function checkString(value: string, schema: Json, path: string, errors: FieldErr
     errors.push({ type: 'Too long', field: path, detail: `may not be more than ${schema.maxLength} bytes` });
   if (schema.minLength !== undefined && length < schema.minLength)
     fail(`should be at least ${schema.minLength} chars long`);
-  if (schema.pattern !== undefined && !pattern(schema.pattern).test(value)) fail(`should match '${schema.pattern}'`);
+  if (schema.pattern !== undefined && !pattern(schema.pattern).test(value))
+    fail(`should match '${schema.pattern}'`);
   const form = schema.format === undefined ? undefined : formats[schema.format];
   if (form && !form.test(value)) fail(`must be of type ${schema.format}: ${JSON.stringify(value)}`);
 }
@@ -159,10 +161,16 @@ function checkAlternatives(value: Json, schema: Json, path: string, errors: Fiel
     return found.length === 0;
   };
   const fail = (detail: string) =>
-    errors.push({ type: 'Invalid value', field: path || '<nil>', value: JSON.parse(canonical(value)), detail });
+    errors.push({
+      type: 'Invalid value',
+      field: path || '<nil>',
+      value: JSON.parse(canonical(value)),
+      detail,
+    });
   for (const branch of schema.allOf ?? []) check(value, branch, path, errors);
   const subject = path ? `${path} in body` : 'in body';
-  if (schema.anyOf && !schema.anyOf.some(passes)) fail(`${subject} must validate at least one schema (anyOf)`);
+  if (schema.anyOf && !schema.anyOf.some(passes))
+    fail(`${subject} must validate at least one schema (anyOf)`);
   if (schema.oneOf && schema.oneOf.filter(passes).length !== 1)
     fail(`${subject} must validate one and only one schema (oneOf)`);
   if (schema.not && passes(schema.not)) fail(`${subject} must not validate the schema (not)`);

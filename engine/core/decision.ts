@@ -1,0 +1,41 @@
+/**
+ * What a decision asks the shell to do: ordered actions, events for people, and when to look again. Actions carry the
+ * observed versions as preconditions; the first that fails ends the tick, and the next tick observes again.
+ */
+import type { CanaryStatus, Transition } from '../api/status.ts';
+import type { Split, Stamp } from '../../steppers/stepper.ts';
+import type { Reason } from '../api/reasons.ts';
+
+export type Action =
+  /** Creates the finalizer, before anything else of the world is touched. */
+  | { kind: 'addFinalizer' }
+  | { kind: 'removeFinalizer' }
+  /** Stores the target's template of this revision as an immutable ControllerRevision. */
+  | { kind: 'storeRevision'; revision: string }
+  /** Creates the primary from the stored template, after a dry run. */
+  | { kind: 'createPrimary'; revision: string; replicas: number; epoch: number }
+  /** Creates or repairs the Services of both arms. */
+  | { kind: 'applyServices' }
+  /** Points the apex Service at the pods of this arm. */
+  | { kind: 'pointApex'; at: 'primary' | 'target' }
+  | { kind: 'deletePrimary' }
+  | { kind: 'status'; status: CanaryStatus }
+  /** `lower` reads the route afresh on a conflict (fence.ts); `raise` never does. */
+  | { kind: 'route'; mode: 'raise' | 'lower' | 'create'; split: Split; stamp: Stamp }
+  | { kind: 'target'; replicas?: number; paused?: boolean; epoch: number }
+  /** Writes a stored template to the primary; `surge` keeps every old pod until a new one is ready. */
+  | { kind: 'primary'; revision: string; surge: boolean; epoch: number };
+
+export interface Decision {
+  /** Which rule decided, for logs and tests. */
+  rule: string;
+  actions: Action[];
+  /** New transitions, in order; they are also in the status that is written. */
+  transitions: Transition[];
+  /** Which arm's metrics the shell shall query before it decides again. */
+  measure?: 'canary' | 'primary';
+  /** Nothing moves, for this reason. */
+  hold?: { reason: Reason; message: string };
+  /** Milliseconds until the next look; undefined: only when woken. */
+  nextTickMs: number | undefined;
+}

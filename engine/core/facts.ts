@@ -1,0 +1,84 @@
+/**
+ * What the rules ask of an observation again and again, computed once: the epochs and weights of the fence, the run,
+ * the revisions, and the clock marks in the status. Pure; every rule takes the same `Facts`.
+ */
+import type { CanaryStatus, Run } from '../api/status.ts';
+import type { Observation } from './observation.ts';
+import { parseRunId, type RunIdentity } from './run.ts';
+
+export interface Facts {
+  o: Observation;
+  status: CanaryStatus;
+  /** Epoch that a decision takes now. */
+  nextEpoch: number;
+  statusEpoch: number;
+  /** Epoch of the route in the observation that the status was decided on. */
+  recordedRouteEpoch: number;
+  routeEpoch: number;
+  statusWeight: number;
+  routeWeight: number;
+  run: Run | undefined;
+  /** The run in the route's stamp; undefined before the first. */
+  routeRun: RunIdentity | undefined;
+  routeRunId: string;
+  /** Hash of the last good revision. */
+  goodRevision: string | undefined;
+  /** The route has sent the canary nothing for the drain time. */
+  isDrained: boolean;
+  drainedAt: number;
+}
+
+export function factsOf(o: Observation): Facts {
+  const { status, route } = o;
+  const statusEpoch = status.epoch ?? 0;
+  const routeEpoch = route?.stamp.epoch ?? 0;
+  const routeWeight = route?.canaryWeight ?? 0;
+  const drainedAt = status.zeroSince ? Date.parse(status.zeroSince) + o.settings.drainMs : 0;
+  return {
+    o,
+    status,
+    nextEpoch: Math.max(statusEpoch, routeEpoch) + 1,
+    statusEpoch,
+    recordedRouteEpoch: status.routeEpoch ?? 0,
+    routeEpoch,
+    statusWeight: status.canaryWeight ?? 0,
+    routeWeight,
+    run: status.run,
+    routeRun: route ? parseRunId(route.stamp.run) : undefined,
+    routeRunId: route?.stamp.run ?? '',
+    goodRevision: status.lastGood?.hash,
+    isDrained: routeWeight === 0 && o.now >= drainedAt,
+    drainedAt,
+  };
+}
+
+/** Another template than this run's, seen at a later generation: only that is a new revision. */
+export function isNewerThan(o: Observation, run: Pick<RunIdentity, 'revision' | 'generation'>): boolean {
+  return o.target !== undefined && o.target.revision !== run.revision && o.target.generation > run.generation;
+}
+
+/** The user went back to what is promoted: the natural way to abort. */
+export function isReverted(f: Facts, runRevision: string): boolean {
+  return f.o.target !== undefined && f.o.target.revision === f.goodRevision && runRevision !== f.goodRevision;
+}
+
+/** Nothing is unfinished between status and route, so that a checkpoint may be written. */
+export function isSettled(f: Facts): boolean {
+  if (f.routeEpoch > f.recordedRouteEpoch) {
+    return f.routeEpoch === f.statusEpoch && f.routeWeight === f.statusWeight && f.o.route?.stamp.end === '';
+  }
+  return f.routeEpoch === f.recordedRouteEpoch && f.routeWeight === f.statusWeight;
+}
+
+/** The route was written by a decision that the status does not know of (fence rule 3, "higher"). */
+export function hasRouteMoved(f: Facts): boolean {
+  return f.routeEpoch > f.recordedRouteEpoch && !isSettled(f);
+}
+
+export function parseTime(text: string | undefined): number {
+  return text ? Date.parse(text) : 0;
+}
+
+export function formatTime(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,84 @@
+/**
+ * One immutable snapshot of everything that a decision may look at, `now` included. The shell gathers it from the
+ * watch caches; nothing in here is read again while a decision is made.
+ */
+import type { CanaryStatus, CheckResult } from '../api/status.ts';
+import type { Settings } from './settings.ts';
+import type { Command } from './commands.ts';
+import type { ObservedRoute } from '../../steppers/stepper.ts';
+
+/** Pods of a workload that belong to one revision, counted by their owner (the ReplicaSet), never by the template. */
+export interface RevisionPods {
+  revision: string;
+  total: number;
+  /** Ready for at least minReadySeconds. */
+  available: number;
+}
+
+export interface Workload {
+  uid: string;
+  resourceVersion: string;
+  generation: number;
+  observedGeneration: number;
+  /** spec.replicas. */
+  replicas: number;
+  /** Who paused it: the engine's pause carries an annotation written with it. */
+  pausedBy: 'nobody' | 'engine' | 'user';
+  /** Hash of the template that the spec holds now. */
+  revision: string;
+  /** One entry for each revision that has pods. */
+  pods: RevisionPods[];
+  /** The engine's temporary `maxUnavailable: 0` is in force (primary only). */
+  isSurging: boolean;
+}
+
+/** What the metrics said. `epoch` is the route's epoch that was measured: a verdict of another epoch is void. */
+export interface Judgement {
+  runId: string;
+  epoch: number;
+  arm: 'canary' | 'primary';
+  checks: CheckResult[];
+  /** When the queries were answered, milliseconds since the epoch. */
+  at: number;
+}
+
+/** A reason why the canary is not accepted or cannot be adopted yet, with the field or object that it is about. */
+export interface Problem {
+  reason: string;
+  field?: string;
+  message: string;
+}
+
+export interface Observation {
+  now: number;
+  canary: {
+    namespace: string;
+    name: string;
+    uid: string;
+    generation: number;
+    isDeleting: boolean;
+    deletingSince: number | undefined;
+    hasFinalizer: boolean;
+  };
+  settings: Settings;
+  status: CanaryStatus;
+  /** Why the object as a whole is refused; the engine then only takes traffic away. */
+  problems: Problem[];
+  /** Why a rollout must wait although the object is fine (companions, owners, autoscalers, refused dry run). */
+  obstacles: Problem[];
+  target: Workload | undefined;
+  primary: Workload | undefined;
+  route: ObservedRoute | undefined;
+  /** Ready endpoints behind the Service of each arm. */
+  endpoints: { primary: number; canary: number };
+  /** Which of the engine's objects exist as they should. */
+  objects: { hasServices: boolean; apexSelects: 'primary' | 'target' | 'nothing' };
+  /** Hashes whose templates are stored. */
+  stored: ReadonlySet<string>;
+  /** The command on the Canary, when its id is not the one handled last. */
+  command: Command | undefined;
+  /** Caches that have not been live for 90 s. A raise needs that there are none. */
+  staleCaches: string[];
+  /** Results of queries that a former decision asked for. */
+  judgement: Judgement | undefined;
+}

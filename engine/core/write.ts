@@ -1,0 +1,196 @@
+/**
+ * The shapes that every decision is made of: the next status with its epoch, conditions and transitions, and the two
+ * orders of writing. More traffic: status first, then the world. Less: the route first, then the status.
+ */
+import {
+  type CanaryStatus,
+  type Condition,
+  HISTORY_MAX,
+  type PastRollout,
+  type Phase,
+  type Run,
+  type Transition,
+  TRANSITIONS_MAX,
+} from '../api/status.ts';
+import type { Reason } from '../api/reasons.ts';
+import type { Stamp } from '../../steppers/stepper.ts';
+import type { Action, Decision } from './decision.ts';
+import { type Facts, formatTime, isSettled } from './facts.ts';
+import { formatRunId } from './run.ts';
+import { primaryHasEndpoint } from './readiness.ts';
+
+export type Unnamed = Omit<Decision, 'rule'>;
+export type StatusPatch = { [K in keyof CanaryStatus]?: CanaryStatus[K] | undefined };
+
+export interface Said {
+  reason: Reason;
+  severity: Transition['severity'];
+  message: string;
+}
+
+export function say(reason: Reason, severity: Transition['severity'], message: string): Said {
+  return { reason, severity, message: message.slice(0, 512) };
+}
+
+/** The status that a decision leaves behind: patched, with epoch, conditions and transitions brought up to date. */
+export function nextStatus(f: Facts, patch: StatusPatch, said: Said[]): { status: CanaryStatus; transitions: Transition[] } {
+  const at = formatTime(f.o.now);
+  let number = f.status.transitions?.at(-1)?.number ?? 0;
+  const transitions = said.map(one => ({ number: ++number, at, ...one }));
+  const merged: StatusPatch = {
+    ...f.status,
+    epoch: f.nextEpoch,
+    routeEpoch: f.routeEpoch,
+    observedGeneration: f.o.canary.generation,
+    ...(f.o.target ? { target: { hash: f.o.target.revision, generation: f.o.target.generation } } : {}),
+    ...patch,
+  };
+  if (transitions.length) merged.transitions = [...(f.status.transitions ?? []), ...transitions].slice(-TRANSITIONS_MAX);
+  if (merged.phase !== f.status.phase) merged.lastTransitionTime = at;
+  const last = said.at(-1);
+  merged.conditions = conditionsOf(f, merged, last);
+  const status = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== undefined)) as CanaryStatus;
+  return { status, transitions };
+}
+
+const PROMOTED: Readonly<Record<Phase, Condition['status']>> = {
+  Initializing: 'Unknown',
+  Initialized: 'True',
+  Waiting: 'Unknown',
+  Progressing: 'Unknown',
+  WaitingPromotion: 'Unknown',
+  Promoting: 'Unknown',
+  Finalising: 'Unknown',
+  Succeeded: 'True',
+  Failed: 'False',
+  Terminating: 'Unknown',
+};
+
+function conditionsOf(f: Facts, status: StatusPatch, said: Said | undefined): Condition[] {
+  const phase = status.phase ?? 'Initializing';
+  const previous = f.status.conditions ?? [];
+  const kept = previous.find(one => one.type === 'Progressing');
+  const reason = said?.reason ?? kept?.reason ?? phase;
+  const message = said?.message ?? kept?.message ?? '';
+  const refused = f.o.problems[0];
+  const wanted: [string, Condition['status'], string, string][] = [
+    ['Promoted', PROMOTED[phase], phase, message],
+    ['Progressing', isRunning(phase) ? 'True' : 'False', reason, message],
+    ['Accepted', refused ? 'False' : 'True', refused?.reason ?? 'Accepted', refused?.message ?? 'The object is valid and supported.'],
+    ['Stalled', reason === 'Stalled' ? 'True' : 'False', reason === 'Stalled' ? 'Stalled' : 'Moving', reason === 'Stalled' ? message : ''],
+  ];
+  return wanted.map(([type, value, why, text]) => {
+    const old = previous.find(one => one.type === type);
+    const isSame = old?.status === value && old.reason === why && old.message === text;
+    if (old && isSame) return old;
+    const at = formatTime(f.o.now);
+    return {
+      type,
+      status: value,
+      reason: why,
+      message: text.slice(0, 1024),
+      lastTransitionTime: old?.status === value ? old.lastTransitionTime : at,
+      lastUpdateTime: at,
+      observedGeneration: f.o.canary.generation,
+    };
+  });
+}
+
+export function isRunning(phase: Phase): boolean {
+  return ['Waiting', 'Progressing', 'WaitingPromotion', 'Promoting', 'Finalising'].includes(phase);
+}
+
+/** A status write and then actions on the world. */
+export function write(f: Facts, patch: StatusPatch, said: Said[], after: Action[] = [], nextTickMs: number | undefined = 0): Unnamed {
+  const { status, transitions } = nextStatus(f, patch, said);
+  return { actions: [{ kind: 'status', status }, ...after], transitions, nextTickMs };
+}
+
+/** Actions on the world that need no intent in the status. The next tick observes what they did. */
+export function act(actions: Action[], nextTickMs: number | undefined = 0): Unnamed {
+  return { actions, transitions: [], nextTickMs };
+}
+
+/** Gives the canary more: the intent in the status, then the route with the same epoch. */
+export function raise(f: Facts, weight: number, run: Run, patch: StatusPatch, said: Said[], nextTickMs: number): Unnamed {
+  const stamp: Stamp = { epoch: f.nextEpoch, run: run.id, end: '' };
+  const { status, transitions } = nextStatus(
+    f,
+    { ...patch, canaryWeight: weight, zeroSince: undefined, run: { ...run, steppedAt: formatTime(f.o.now) } },
+    said,
+  );
+  const split = { canaryWeight: weight, primaryWeight: 100 - weight };
+  return { actions: [{ kind: 'status', status }, { kind: 'route', mode: 'raise', split, stamp }], transitions, nextTickMs };
+}
+
+/**
+ * Takes traffic off the canary: the route, under the run that the route carries, and only then the status. Without a
+ * ready primary endpoint it would send users to nothing, so the route stays and the answer is a hold (invariant 2).
+ * `patch` undefined: only the route is written (the status cache is of another run).
+ */
+export function lower(f: Facts, weight: number, end: Stamp['end'], patch: StatusPatch | undefined, said: Said[]): Unnamed {
+  if (f.routeWeight > 0 && !primaryHasEndpoint(f.o)) {
+    return hold(f, 'PrimaryNotReady', 'Traffic should leave the canary, but the primary has no ready endpoint.', undefined);
+  }
+  const stamp: Stamp = { epoch: f.nextEpoch, run: f.routeRunId || (f.run?.id ?? ''), end };
+  const split = { canaryWeight: weight, primaryWeight: 100 - weight };
+  const route: Action = { kind: 'route', mode: 'lower', split, stamp };
+  if (!patch) return { actions: [route], transitions: [], nextTickMs: 0 };
+  const zeroSince = weight > 0 ? undefined : f.routeWeight > 0 ? formatTime(f.o.now) : (f.status.zeroSince ?? formatTime(f.o.now));
+  const { status, transitions } = nextStatus(f, { canaryWeight: weight, zeroSince, ...patch, routeEpoch: f.nextEpoch }, said);
+  return { actions: [route, { kind: 'status', status }], transitions, nextTickMs: 0 };
+}
+
+/** Nothing moves. The reason is written when it is new, and only over a settled route (fence rule 3). */
+export function hold(f: Facts, reason: Reason, message: string, nextTickMs: number | undefined, patch: StatusPatch = {}): Unnamed {
+  const old = f.status.conditions?.find(one => one.type === 'Progressing');
+  const isNew = old?.reason !== reason || old.message !== message;
+  const isPatched = Object.entries(patch).some(([key, value]) => f.status[key as keyof CanaryStatus] !== value);
+  if ((!isNew && !isPatched) || !isSettled(f)) return { actions: [], transitions: [], hold: { reason, message }, nextTickMs };
+  const severity = reason === 'Waiting' ? 'info' : 'warn';
+  const { status, transitions } = nextStatus(f, patch, [say(reason, severity, message)]);
+  return { actions: [{ kind: 'status', status }], transitions, hold: { reason, message }, nextTickMs };
+}
+
+/** A run of what the target's template is now, in the phase in which it begins. */
+export function newRun(f: Facts, commandId = ''): Run {
+  const target = f.o.target;
+  if (!target) throw new Error('a run needs a target');
+  const identity = { revision: target.revision, generation: target.generation, commandId };
+  return { id: formatRunId(identity), revision: target.revision, generation: target.generation, startedAt: formatTime(f.o.now) };
+}
+
+export function freshRun(run: Run): StatusPatch {
+  return {
+    phase: 'Progressing',
+    run,
+    lastAppliedSpec: run.revision,
+    failedChecks: 0,
+    iterations: 0,
+    canaryWeight: 0,
+    stage: undefined,
+    stageSince: undefined,
+    checks: undefined,
+    paused: undefined,
+  };
+}
+
+/** The history with the run that ends now in front. */
+export function recorded(f: Facts, outcome: PastRollout['outcome'], reason: Reason, message: string, by?: string): PastRollout[] {
+  if (!f.run) return f.status.history ?? [];
+  const entry: PastRollout = {
+    revision: f.run.revision,
+    outcome,
+    reason,
+    message: message.slice(0, 256),
+    startedAt: f.run.startedAt,
+    endedAt: formatTime(f.o.now),
+    ...(by ? { by: by.slice(0, 100) } : {}),
+  };
+  return [entry, ...(f.status.history ?? [])].slice(0, HISTORY_MAX);
+}
+
+/** Milliseconds from now until `at`, never negative. */
+export function until(f: Facts, at: number): number {
+  return Math.max(0, at - f.o.now);
+}
