@@ -9,7 +9,8 @@ export const reasons = {
   TargetNotFound: 'The target does not exist.',
   TargetTaken: 'An older Canary has the same target.',
   TargetHasAutoscaler: 'An autoscaler scales the target.',
-  TargetPausedByUser: 'The target was paused by its user; nothing starts and nothing rises until it is resumed.',
+  TargetPausedByUser:
+    'The target was paused by its user; nothing starts and nothing rises until it is resumed.',
   CompanionExcludesPrimary: "An object that selects the target's pods would not select the primary's.",
   FieldOwnedByOther: 'Another manager applies a field that Serin has to write.',
   Contested: 'Another manager keeps taking back a field that Serin writes.',

@@ -30,7 +30,8 @@ export function parseCommand(annotations: Readonly<Record<string, string>>): Par
   if (text === undefined || text.trim() === '') return undefined;
   const [verbText = '', revision = '', id = '', ...rest] = text.trim().split(/ +/);
   const verb = VERBS.find(known => known === verbText);
-  if (!verb) return { ok: false, message: `${COMMAND_ANNOTATION}: "${verbText}" is not one of ${VERBS.join(', ')}` };
+  if (!verb)
+    return { ok: false, message: `${COMMAND_ANNOTATION}: "${verbText}" is not one of ${VERBS.join(', ')}` };
   if (!revision || !ID_PATTERN.test(id)) {
     return {
       ok: false,
@@ -38,7 +39,10 @@ export function parseCommand(annotations: Readonly<Record<string, string>>): Par
     };
   }
   const by = annotations[COMMAND_BY_ANNOTATION] || 'unverified';
-  return { ok: true, command: { verb, revision, id, reason: rest.join(' ').slice(0, 256), by: by.slice(0, 253) } };
+  return {
+    ok: true,
+    command: { verb, revision, id, reason: rest.join(' ').slice(0, 256), by: by.slice(0, 253) },
+  };
 }
 
 export function formatCommand(command: Omit<Command, 'by'>): string {
@@ -76,7 +80,8 @@ export function refusal(verb: Verb, revision: string, facts: CommandFacts): stri
   if (verb === 'skip' && !bound) {
     return 'skip applies only while a newer revision is queued, the last good one is coming back, and the primary has no ready endpoint.';
   }
-  if (revision !== bound) return `${verb} names revision ${revision}, but the revision it could apply to is ${bound ?? 'none'}.`;
+  if (revision !== bound)
+    return `${verb} names revision ${revision}, but the revision it could apply to is ${bound ?? 'none'}.`;
   if (verb === 'pause' && facts.isPaused) return 'The run is paused already.';
   if (verb === 'resume' && !facts.isPaused) return 'The run is not paused.';
   return undefined;

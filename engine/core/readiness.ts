@@ -23,7 +23,12 @@ export function runsOnly(workload: Workload, revision: string): boolean {
 export function isAllReady(workload: Workload | undefined, revision: string): boolean {
   if (!workload || workload.replicas < 1 || workload.observedGeneration < workload.generation) return false;
   const pods = workload.pods.find(entry => entry.revision === revision);
-  return runsOnly(workload, revision) && pods !== undefined && pods.total === workload.replicas && pods.available >= workload.replicas;
+  return (
+    runsOnly(workload, revision) &&
+    pods !== undefined &&
+    pods.total === workload.replicas &&
+    pods.available >= workload.replicas
+  );
 }
 
 export function primaryHasEndpoint(o: Observation): boolean {

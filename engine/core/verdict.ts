@@ -7,14 +7,20 @@ import type { Measurement } from '../../analyzers/analyzer.ts';
 import type { MetricSetting, NoDataPolicy, Settings } from './settings.ts';
 
 export function checkOf(metric: MetricSetting, measurement: Measurement): CheckResult {
-  const bounds = { ...(metric.min === undefined ? {} : { min: metric.min }), ...(metric.max === undefined ? {} : { max: metric.max }) };
-  if (measurement.kind === 'noData') return { metric: metric.name, outcome: 'noData', ...bounds, message: measurement.message.slice(0, 512) };
+  const bounds = {
+    ...(metric.min === undefined ? {} : { min: metric.min }),
+    ...(metric.max === undefined ? {} : { max: metric.max }),
+  };
+  if (measurement.kind === 'noData')
+    return { metric: metric.name, outcome: 'noData', ...bounds, message: measurement.message.slice(0, 512) };
   if (measurement.kind === 'providerError') {
     return { metric: metric.name, outcome: 'error', ...bounds, message: measurement.message.slice(0, 512) };
   }
   const { value } = measurement;
-  if (!Number.isFinite(value)) return { metric: metric.name, outcome: 'noData', ...bounds, message: `the value is ${value}` };
-  const isBeyond = (metric.min !== undefined && value < metric.min) || (metric.max !== undefined && value > metric.max);
+  if (!Number.isFinite(value))
+    return { metric: metric.name, outcome: 'noData', ...bounds, message: `the value is ${value}` };
+  const isBeyond =
+    (metric.min !== undefined && value < metric.min) || (metric.max !== undefined && value > metric.max);
   return { metric: metric.name, outcome: isBeyond ? 'fail' : 'pass', value, ...bounds };
 }
 
@@ -38,7 +44,12 @@ export function judge(checks: readonly CheckResult[], settings: Settings, run: R
   return { verdict: verdictOf(checks, settings, noData, errors), noData, errors };
 }
 
-function verdictOf(checks: readonly CheckResult[], settings: Settings, noData: number, errors: number): Verdict {
+function verdictOf(
+  checks: readonly CheckResult[],
+  settings: Settings,
+  noData: number,
+  errors: number,
+): Verdict {
   const policyOf = (check: CheckResult): NoDataPolicy | undefined =>
     check.outcome === 'noData' ? settings.onNoData : check.outcome === 'error' ? settings.onError : undefined;
   const failed = checks.find(check => check.outcome === 'fail' || policyOf(check) === 'fail');
@@ -58,8 +69,13 @@ function verdictOf(checks: readonly CheckResult[], settings: Settings, noData: n
 export function describeCheck(check: CheckResult): string {
   if (check.value === undefined) return `${check.metric}: ${check.message ?? 'no value'}`;
   const value = Number(check.value.toFixed(3));
-  if (check.min !== undefined && check.value < check.min) return `${check.metric} is ${value}, below ${check.min}`;
-  if (check.max !== undefined && check.value > check.max) return `${check.metric} is ${value}, above ${check.max}`;
-  const bounds = [check.min === undefined ? '' : `at least ${check.min}`, check.max === undefined ? '' : `at most ${check.max}`];
+  if (check.min !== undefined && check.value < check.min)
+    return `${check.metric} is ${value}, below ${check.min}`;
+  if (check.max !== undefined && check.value > check.max)
+    return `${check.metric} is ${value}, above ${check.max}`;
+  const bounds = [
+    check.min === undefined ? '' : `at least ${check.min}`,
+    check.max === undefined ? '' : `at most ${check.max}`,
+  ];
   return `${check.metric} is ${value}, ${bounds.filter(Boolean).join(' and ') || 'without a bound'}`;
 }

@@ -33,7 +33,11 @@ export function say(reason: Reason, severity: Transition['severity'], message: s
 }
 
 /** The status that a decision leaves behind: patched, with epoch, conditions and transitions brought up to date. */
-export function nextStatus(f: Facts, patch: StatusPatch, said: Said[]): { status: CanaryStatus; transitions: Transition[] } {
+export function nextStatus(
+  f: Facts,
+  patch: StatusPatch,
+  said: Said[],
+): { status: CanaryStatus; transitions: Transition[] } {
   const at = formatTime(f.o.now);
   let number = f.status.transitions?.at(-1)?.number ?? 0;
   const transitions = said.map(one => ({ number: ++number, at, ...one }));
@@ -45,11 +49,14 @@ export function nextStatus(f: Facts, patch: StatusPatch, said: Said[]): { status
     ...(f.o.target ? { target: { hash: f.o.target.revision, generation: f.o.target.generation } } : {}),
     ...patch,
   };
-  if (transitions.length) merged.transitions = [...(f.status.transitions ?? []), ...transitions].slice(-TRANSITIONS_MAX);
+  if (transitions.length)
+    merged.transitions = [...(f.status.transitions ?? []), ...transitions].slice(-TRANSITIONS_MAX);
   if (merged.phase !== f.status.phase) merged.lastTransitionTime = at;
   const last = said.at(-1);
   merged.conditions = conditionsOf(f, merged, last);
-  const status = Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== undefined)) as CanaryStatus;
+  const status = Object.fromEntries(
+    Object.entries(merged).filter(([, value]) => value !== undefined),
+  ) as CanaryStatus;
   return { status, transitions };
 }
 
@@ -76,8 +83,18 @@ function conditionsOf(f: Facts, status: StatusPatch, said: Said | undefined): Co
   const wanted: [string, Condition['status'], string, string][] = [
     ['Promoted', PROMOTED[phase], phase, message],
     ['Progressing', isRunning(phase) ? 'True' : 'False', reason, message],
-    ['Accepted', refused ? 'False' : 'True', refused?.reason ?? 'Accepted', refused?.message ?? 'The object is valid and supported.'],
-    ['Stalled', reason === 'Stalled' ? 'True' : 'False', reason === 'Stalled' ? 'Stalled' : 'Moving', reason === 'Stalled' ? message : ''],
+    [
+      'Accepted',
+      refused ? 'False' : 'True',
+      refused?.reason ?? 'Accepted',
+      refused?.message ?? 'The object is valid and supported.',
+    ],
+    [
+      'Stalled',
+      reason === 'Stalled' ? 'True' : 'False',
+      reason === 'Stalled' ? 'Stalled' : 'Moving',
+      reason === 'Stalled' ? message : '',
+    ],
   ];
   return wanted.map(([type, value, why, text]) => {
     const old = previous.find(one => one.type === type);
@@ -101,7 +118,13 @@ export function isRunning(phase: Phase): boolean {
 }
 
 /** A status write and then actions on the world. */
-export function write(f: Facts, patch: StatusPatch, said: Said[], after: Action[] = [], nextTickMs: number | undefined = 0): Unnamed {
+export function write(
+  f: Facts,
+  patch: StatusPatch,
+  said: Said[],
+  after: Action[] = [],
+  nextTickMs: number | undefined = 0,
+): Unnamed {
   const { status, transitions } = nextStatus(f, patch, said);
   return { actions: [{ kind: 'status', status }, ...after], transitions, nextTickMs };
 }
@@ -112,7 +135,14 @@ export function act(actions: Action[], nextTickMs: number | undefined = 0): Unna
 }
 
 /** Gives the canary more: the intent in the status, then the route with the same epoch. */
-export function raise(f: Facts, weight: number, run: Run, patch: StatusPatch, said: Said[], nextTickMs: number): Unnamed {
+export function raise(
+  f: Facts,
+  weight: number,
+  run: Run,
+  patch: StatusPatch,
+  said: Said[],
+  nextTickMs: number,
+): Unnamed {
   const stamp: Stamp = { epoch: f.nextEpoch, run: run.id, end: '' };
   const { status, transitions } = nextStatus(
     f,
@@ -120,7 +150,14 @@ export function raise(f: Facts, weight: number, run: Run, patch: StatusPatch, sa
     said,
   );
   const split = { canaryWeight: weight, primaryWeight: 100 - weight };
-  return { actions: [{ kind: 'status', status }, { kind: 'route', mode: 'raise', split, stamp }], transitions, nextTickMs };
+  return {
+    actions: [
+      { kind: 'status', status },
+      { kind: 'route', mode: 'raise', split, stamp },
+    ],
+    transitions,
+    nextTickMs,
+  };
 }
 
 /**
@@ -128,25 +165,54 @@ export function raise(f: Facts, weight: number, run: Run, patch: StatusPatch, sa
  * ready primary endpoint it would send users to nothing, so the route stays and the answer is a hold (invariant 2).
  * `patch` undefined: only the route is written (the status cache is of another run).
  */
-export function lower(f: Facts, weight: number, end: Stamp['end'], patch: StatusPatch | undefined, said: Said[]): Unnamed {
+export function lower(
+  f: Facts,
+  weight: number,
+  end: Stamp['end'],
+  patch: StatusPatch | undefined,
+  said: Said[],
+): Unnamed {
   if (f.routeWeight > 0 && !primaryHasEndpoint(f.o)) {
-    return hold(f, 'PrimaryNotReady', 'Traffic should leave the canary, but the primary has no ready endpoint.', undefined);
+    return hold(
+      f,
+      'PrimaryNotReady',
+      'Traffic should leave the canary, but the primary has no ready endpoint.',
+      undefined,
+    );
   }
   const stamp: Stamp = { epoch: f.nextEpoch, run: f.routeRunId || (f.run?.id ?? ''), end };
   const split = { canaryWeight: weight, primaryWeight: 100 - weight };
   const route: Action = { kind: 'route', mode: 'lower', split, stamp };
   if (!patch) return { actions: [route], transitions: [], nextTickMs: 0 };
-  const zeroSince = weight > 0 ? undefined : f.routeWeight > 0 ? formatTime(f.o.now) : (f.status.zeroSince ?? formatTime(f.o.now));
-  const { status, transitions } = nextStatus(f, { canaryWeight: weight, zeroSince, ...patch, routeEpoch: f.nextEpoch }, said);
+  const zeroSince =
+    weight > 0
+      ? undefined
+      : f.routeWeight > 0
+        ? formatTime(f.o.now)
+        : (f.status.zeroSince ?? formatTime(f.o.now));
+  const { status, transitions } = nextStatus(
+    f,
+    { canaryWeight: weight, zeroSince, ...patch, routeEpoch: f.nextEpoch },
+    said,
+  );
   return { actions: [route, { kind: 'status', status }], transitions, nextTickMs: 0 };
 }
 
 /** Nothing moves. The reason is written when it is new, and only over a settled route (fence rule 3). */
-export function hold(f: Facts, reason: Reason, message: string, nextTickMs: number | undefined, patch: StatusPatch = {}): Unnamed {
+export function hold(
+  f: Facts,
+  reason: Reason,
+  message: string,
+  nextTickMs: number | undefined,
+  patch: StatusPatch = {},
+): Unnamed {
   const old = f.status.conditions?.find(one => one.type === 'Progressing');
   const isNew = old?.reason !== reason || old.message !== message;
-  const isPatched = Object.entries(patch).some(([key, value]) => f.status[key as keyof CanaryStatus] !== value);
-  if ((!isNew && !isPatched) || !isSettled(f)) return { actions: [], transitions: [], hold: { reason, message }, nextTickMs };
+  const isPatched = Object.entries(patch).some(
+    ([key, value]) => f.status[key as keyof CanaryStatus] !== value,
+  );
+  if ((!isNew && !isPatched) || !isSettled(f))
+    return { actions: [], transitions: [], hold: { reason, message }, nextTickMs };
   const severity = reason === 'Waiting' ? 'info' : 'warn';
   const { status, transitions } = nextStatus(f, patch, [say(reason, severity, message)]);
   return { actions: [{ kind: 'status', status }], transitions, hold: { reason, message }, nextTickMs };
@@ -157,7 +223,12 @@ export function newRun(f: Facts, commandId = ''): Run {
   const target = f.o.target;
   if (!target) throw new Error('a run needs a target');
   const identity = { revision: target.revision, generation: target.generation, commandId };
-  return { id: formatRunId(identity), revision: target.revision, generation: target.generation, startedAt: formatTime(f.o.now) };
+  return {
+    id: formatRunId(identity),
+    revision: target.revision,
+    generation: target.generation,
+    startedAt: formatTime(f.o.now),
+  };
 }
 
 export function freshRun(run: Run): StatusPatch {
@@ -176,7 +247,13 @@ export function freshRun(run: Run): StatusPatch {
 }
 
 /** The history with the run that ends now in front. */
-export function recorded(f: Facts, outcome: PastRollout['outcome'], reason: Reason, message: string, by?: string): PastRollout[] {
+export function recorded(
+  f: Facts,
+  outcome: PastRollout['outcome'],
+  reason: Reason,
+  message: string,
+  by?: string,
+): PastRollout[] {
   if (!f.run) return f.status.history ?? [];
   const entry: PastRollout = {
     revision: f.run.revision,

@@ -1,0 +1,276 @@
+/**
+ * Progressing: one revision beside the primary, from scale-up to the last step. The order is law (design, "The
+ * revision is pinned"): scale up, wait for every pod, pause the target, record the intent, give the first traffic;
+ * then judge at each interval and take one step for each pass.
+ */
+import type { Run } from '../api/status.ts';
+import { nextStep } from '../../steppers/plan.ts';
+import type { StatusPatch } from './write.ts';
+import { act, hold, raise, say, type Unnamed, until, write } from './write.ts';
+import { type Facts, formatTime, hasRouteMoved, isSettled, parseTime } from './facts.ts';
+import { endRun } from './takeAway.ts';
+import { isAllReady, isPinned, isPrimaryReady, mayCarry, runsOnly } from './readiness.ts';
+import { judge } from './verdict.ts';
+
+/** Gets the target to run nothing but this revision, ready and paused. Undefined once that is so. */
+function bringUp(f: Facts, run: Run): Unnamed | undefined {
+  const { target, primary, settings, stored } = f.o;
+  if (!target)
+    return hold(f, 'TargetNotFound', `Deployment ${settings.targetName} does not exist.`, undefined);
+  if (isPinned(f.o, run.revision)) return undefined;
+  if (target.pausedBy === 'user') {
+    const message = `Deployment ${settings.targetName} was paused by its user; resume it to let revision ${run.revision} start.`;
+    return hold(f, 'TargetPausedByUser', message, undefined, { phase: 'Waiting' });
+  }
+  if (!stored.has(run.revision)) return act([{ kind: 'storeRevision', revision: run.revision }]);
+  if (
+    target.pausedBy === 'engine' &&
+    !(target.pods.length === 0 && target.revision === run.revision && target.replicas === 0)
+  ) {
+    if (!f.isDrained)
+      return hold(f, 'CanaryNotReady', 'The pods of the previous revision drain.', until(f, f.drainedAt));
+    return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
+  }
+  if (target.replicas === 0) {
+    return act([
+      {
+        kind: 'target',
+        replicas: Math.max(1, primary?.replicas ?? 1),
+        ...(target.pausedBy === 'engine' ? { paused: false } : {}),
+        epoch: f.nextEpoch,
+      },
+    ]);
+  }
+  if (!isAllReady(target, run.revision) || f.o.endpoints.canary === 0) {
+    const deadline = parseTime(run.startedAt) + settings.progressDeadlineMs;
+    const available = target.pods.find(pods => pods.revision === run.revision)?.available ?? 0;
+    const message = `${available} of ${target.replicas} pods of revision ${run.revision} are ready.`;
+    if (f.o.now >= deadline)
+      return endRun(
+        f,
+        'unready',
+        say(
+          'DeadlineExceeded',
+          'error',
+          `${message} The deadline of ${settings.progressDeadlineMs / 1000} s has passed.`,
+        ),
+      );
+    return {
+      actions: [],
+      transitions: [],
+      hold: { reason: 'CanaryNotReady', message },
+      nextTickMs: until(f, deadline),
+    };
+  }
+  return act([{ kind: 'target', paused: true, epoch: f.nextEpoch }]);
+}
+
+/** Whether anything but the metrics stands against more traffic for the canary. */
+function obstacle(f: Facts, run: Run, weight: number): Unnamed | undefined {
+  const [stale] = f.o.staleCaches;
+  if (stale) return hold(f, 'CacheStale', `The watch of ${stale} has been silent for too long.`, 5_000);
+  const [first] = f.o.obstacles;
+  if (first) return hold(f, first.reason as 'CompanionExcludesPrimary', first.message, undefined);
+  if (!isPrimaryReady(f.o))
+    return hold(f, 'PrimaryNotReady', 'The primary has too few ready pods.', undefined);
+  if (!mayCarry(f.o, run.revision, weight))
+    return hold(f, 'CanaryNotReady', 'The canary has too few ready pods.', readyDeadline(f, run));
+  return undefined;
+}
+
+function readyDeadline(f: Facts, run: Run): number {
+  return until(f, parseTime(run.steppedAt ?? run.startedAt) + f.o.settings.progressDeadlineMs);
+}
+
+/** A raise that was recorded and never reached the route: finished with the status's own epoch, or judged again. */
+function finishRaise(f: Facts, run: Run): Unnamed | undefined {
+  if (f.routeEpoch !== f.recordedRouteEpoch || f.statusWeight <= f.routeWeight) return undefined;
+  const isFresh =
+    run.passedEpoch === f.routeEpoch && f.o.now - parseTime(run.checkedAt) < f.o.settings.intervalMs;
+  if (f.routeWeight > 0 && !isFresh) return undefined;
+  const standsAgainst = obstacle(f, run, f.statusWeight);
+  if (standsAgainst) return standsAgainst;
+  const split = { canaryWeight: f.statusWeight, primaryWeight: 100 - f.statusWeight };
+  const stamp = { epoch: f.statusEpoch, run: run.id, end: '' as const };
+  return act([{ kind: 'route', mode: 'raise', split, stamp }], f.o.settings.intervalMs);
+}
+
+export function progress(f: Facts): Unnamed {
+  const { run, o } = f;
+  const { settings } = o;
+  if (!run) throw new Error('Progressing without a run');
+  const rising = bringUp(f, run);
+  if (rising) return rising;
+  if (hasRouteMoved(f)) throw new Error('the status must follow the route before anything rises');
+  const unfinished = finishRaise(f, run);
+  if (unfinished) return unfinished;
+  const weight = f.routeWeight;
+  const isPaused = f.status.paused?.revision === run.revision;
+  if (weight === 0) {
+    if (isPaused) return pausedHold(f, undefined);
+    if (settings.skipAnalysis) return startPromotion(f, run, 'skip', 'spec.skipAnalysis is set');
+    const needed = settings.iterations - (f.status.iterations ?? 0);
+    if (needed > 0) return check(f, run, parseTime(run.checkedAt ?? run.startedAt) + settings.intervalMs);
+    return firstStep(f, run);
+  }
+  return check(
+    f,
+    run,
+    Math.max(parseTime(run.checkedAt), parseTime(run.steppedAt ?? run.startedAt)) + settings.intervalMs,
+  );
+}
+
+function pausedHold(f: Facts, nextTickMs: number | undefined): Unnamed {
+  return hold(f, 'Paused', `The run was paused by ${f.status.paused?.by ?? 'a person'}.`, nextTickMs);
+}
+
+function firstStep(f: Facts, run: Run): Unnamed {
+  const weight = nextStep(f.o.settings.steps, 0);
+  if (weight === undefined) throw new Error('settings have at least one step');
+  const standsAgainst = obstacle(f, run, weight);
+  if (standsAgainst) return standsAgainst;
+  const isGreen = f.o.settings.iterations > 0;
+  const cause = isGreen ? ('verdict' as const) : ('first' as const);
+  return raise(
+    f,
+    weight,
+    { ...run, cause, causeDetail: isGreen ? 'all iterations passed' : 'ready' },
+    { phase: 'Progressing' },
+    [say('WeightRaised', 'info', `Revision ${run.revision} gets ${weight} % of the traffic.`)],
+    f.o.settings.intervalMs,
+  );
+}
+
+/** Judges when the interval is over. The caller has ruled out that the route moved. */
+function check(f: Facts, run: Run, dueAt: number): Unnamed {
+  const { settings, judgement, now } = f.o;
+  const waits =
+    settings.metrics.length === 0
+      ? 'No metric is configured; the step waits for its interval.'
+      : 'The next check is due.';
+  const isForThis =
+    judgement?.arm === 'canary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
+  if (now < dueAt && !isForThis)
+    return {
+      actions: [],
+      transitions: [],
+      hold: { reason: 'Waiting', message: waits },
+      nextTickMs: until(f, dueAt),
+    };
+  if (!isForThis && settings.metrics.length > 0)
+    return { actions: [], transitions: [], measure: 'canary', nextTickMs: settings.intervalMs };
+  const checks = isForThis ? judgement.checks : [];
+  const { verdict, noData, errors } = judge(checks, settings, run);
+  const checked: Run = { ...run, checkedAt: formatTime(now), noData, errors };
+  if (verdict.kind === 'fail') return failedCheck(f, checked, verdict.message, { checks });
+  if (verdict.kind === 'inconclusive') return inconclusive(f, checked, verdict, { checks });
+  return passed(f, { ...checked, passedEpoch: f.routeEpoch }, { checks });
+}
+
+/** A failed check that reaches the threshold is followed by the route write in the same tick. */
+function failedCheck(f: Facts, run: Run, message: string, patch: StatusPatch): Unnamed {
+  const failedChecks = (f.status.failedChecks ?? 0) + 1;
+  const { threshold, intervalMs } = f.o.settings;
+  if (failedChecks >= threshold) {
+    const text = `Revision ${run.revision} is rolled back: ${message} (failed check ${failedChecks} of ${threshold}).`;
+    return endRun(f, 'failed', say('RolledBack', 'error', text), undefined, { ...patch, failedChecks, run });
+  }
+  return write(
+    f,
+    { ...patch, failedChecks, run },
+    [say('CheckFailed', 'warn', `${message} (failed check ${failedChecks} of ${threshold}).`)],
+    [],
+    intervalMs,
+  );
+}
+
+function inconclusive(
+  f: Facts,
+  run: Run,
+  verdict: { reason: 'NoData' | 'ProviderError'; message: string; isSpent: boolean },
+  patch: StatusPatch,
+): Unnamed {
+  const { onStalled, intervalMs } = f.o.settings;
+  if (verdict.isSpent && onStalled === 'rollback') {
+    const text = `Revision ${run.revision} is rolled back: the budget for checks without a value is spent. ${verdict.message}`;
+    return endRun(f, 'failed', say('RolledBack', 'error', text), undefined, { ...patch, run });
+  }
+  const reason = verdict.isSpent ? 'Stalled' : verdict.reason;
+  const old = f.status.conditions?.find(one => one.type === 'Progressing');
+  // One warning for each series: an unchanged reason is not told again.
+  const said = old?.reason === reason ? [] : [say(reason, 'warn', verdict.message)];
+  return write(f, { ...patch, run }, said, [], intervalMs);
+}
+
+function passed(f: Facts, run: Run, patch: StatusPatch): Unnamed {
+  const { settings } = f.o;
+  const isPaused = f.status.paused?.revision === run.revision;
+  if (f.routeWeight === 0) {
+    const iterations = (f.status.iterations ?? 0) + 1;
+    const text = `Check ${iterations} of ${settings.iterations} passed.`;
+    return write(
+      f,
+      { ...patch, run, iterations },
+      [say('Waiting', 'info', text)],
+      [],
+      iterations >= settings.iterations ? 0 : settings.intervalMs,
+    );
+  }
+  const weight = nextStep(settings.steps, f.routeWeight);
+  if (isPaused) {
+    const phase = weight === undefined ? ('WaitingPromotion' as const) : ('Progressing' as const);
+    return settledWrite(f, { ...patch, run, phase });
+  }
+  if (weight === undefined)
+    return startPromotion(f, { ...run, passedAll: true }, 'verdict', 'every step passed', patch);
+  const standsAgainst = obstacle(f, run, weight);
+  if (standsAgainst) return standsAgainst;
+  const detail = (patch.checks ?? []).length ? 'all checks passed' : 'the interval is over';
+  return raise(
+    f,
+    weight,
+    { ...run, cause: 'verdict', causeDetail: detail },
+    patch,
+    [
+      say(
+        'WeightRaised',
+        'info',
+        `Revision ${run.revision} passed at ${f.routeWeight} % and gets ${weight} %.`,
+      ),
+    ],
+    settings.intervalMs,
+  );
+}
+
+/** A checkpoint of the judge, written only over a settled route. */
+function settledWrite(f: Facts, patch: StatusPatch): Unnamed {
+  if (!isSettled(f)) return act([], f.o.settings.intervalMs);
+  return write(f, patch, [], [], f.o.settings.intervalMs);
+}
+
+export function startPromotion(
+  f: Facts,
+  run: Run,
+  cause: 'verdict' | 'command' | 'skip',
+  detail: string,
+  patch: StatusPatch = {},
+): Unnamed {
+  if (!f.o.target || !runsOnly(f.o.target, run.revision))
+    throw new Error('only a pinned revision is promoted');
+  const said = say('Promoting', 'info', `Revision ${run.revision} is promoted: ${detail}.`);
+  const promoted = {
+    ...patch,
+    phase: 'Promoting' as const,
+    stage: 'primary' as const,
+    stageSince: formatTime(f.o.now),
+    paused: undefined,
+  };
+  return write(
+    f,
+    {
+      ...promoted,
+      run: { ...run, peakWeight: f.routeWeight, ...(cause === 'verdict' ? { passedAll: true } : {}) },
+    },
+    [said],
+  );
+}
