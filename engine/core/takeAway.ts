@@ -110,20 +110,14 @@ export function stray(f: Facts): Unnamed | undefined {
   ]);
 }
 
-/** Somebody gave the canary more than the status has recorded, under an epoch that is not higher: back to what is recorded. */
+/**
+ * Somebody else edited the weights and left the stamp: under an epoch that the status knows, the route can only carry
+ * less than was recorded, never more.
+ */
 export function raisedByOthers(f: Facts): Unnamed | undefined {
-  if (
-    f.routeWeight <= f.statusWeight ||
-    (f.routeEpoch > f.recordedRouteEpoch + 0 && f.routeEpoch !== f.statusEpoch)
-  )
-    return undefined;
-  if (
-    f.o.route?.isIntact !== false &&
-    f.routeEpoch === f.recordedRouteEpoch &&
-    f.routeWeight === f.statusWeight
-  )
-    return undefined;
-  const message = `The route gave the canary ${f.routeWeight} %, ${f.statusWeight} % were recorded.`;
+  const isKnownEpoch = f.routeEpoch === f.recordedRouteEpoch || f.routeEpoch === f.statusEpoch;
+  if (f.routeWeight <= f.statusWeight || !isKnownEpoch) return undefined;
+  const message = `The route gave the canary ${f.routeWeight} %, but ${f.statusWeight} % were recorded.`;
   return lower(f, f.statusWeight, '', {}, [say('RouteRestored', 'warn', message)]);
 }
 

@@ -1,0 +1,246 @@
+/**
+ * Promotion and the one way back (design, "Promotion"). The canary keeps serving until every pod of the primary is of
+ * the new revision and ready; the last good template is kept until the new primary has proved itself; what fails on
+ * the way returns to it. Nothing here ever writes a template that was not judged, except by the explicit `skip`.
+ */
+import type { Run } from '../api/status.ts';
+import { nextPromotionWeight } from '../../steppers/plan.ts';
+import type { StatusPatch } from './write.ts';
+import { act, hold, isRunning, lower, raise, recorded, say, type Unnamed, until, write } from './write.ts';
+import { type Facts, formatTime, isNewerThan, isReverted, parseTime } from './facts.ts';
+import { isAllReady, isPinned, mayCarry, primaryHasEndpoint } from './readiness.ts';
+import { judge } from './verdict.ts';
+import { refusal } from './commands.ts';
+
+export function promote(f: Facts): Unnamed {
+  const { run } = f;
+  if (!run) throw new Error('Promoting without a run');
+  const rescued = takeOver(f, run);
+  if (rescued) return rescued;
+  switch (f.status.stage) {
+    case 'shift':
+      return shift(f, run);
+    case 'bake':
+      return bake(f, run);
+    case 'back':
+      return goBack(f, run);
+    case 'skip':
+      return skip(f, run);
+    case 'primary':
+    case undefined:
+      return rollPrimary(f, run);
+    default:
+      return f.status.stage satisfies never;
+  }
+}
+
+function stage(f: Facts, name: 'primary' | 'shift' | 'bake' | 'back' | 'skip'): StatusPatch {
+  return { stage: name, stageSince: formatTime(f.o.now) };
+}
+
+function toBack(f: Facts, message: string): Unnamed {
+  return write(f, stage(f, 'back'), [say('GoingBack', 'error', message)]);
+}
+
+/** Stages (2) and (3): the recorded template to the primary, and every pod of it ready. The split stays meanwhile. */
+function rollPrimary(f: Facts, run: Run): Unnamed {
+  const { primary, settings } = f.o;
+  if (!primary) return hold(f, 'PrimaryNotReady', 'The primary does not exist.', undefined);
+  if (primary.revision !== run.revision) {
+    return act([{ kind: 'primary', revision: run.revision, surge: true, epoch: f.nextEpoch }]);
+  }
+  if (isAllReady(primary, run.revision) && primaryHasEndpoint(f.o)) {
+    // The move is recorded before the first traffic returns; the next tick writes the route.
+    return write(f, { ...stage(f, 'shift'), run: { ...run, peakWeight: f.routeWeight } }, [
+      say('Shifting', 'info', `The primary runs revision ${run.revision}; traffic returns to it.`),
+    ]);
+  }
+  const deadline = parseTime(f.status.stageSince) + settings.progressDeadlineMs;
+  if (f.o.now >= deadline) return toBack(f, `The primary did not become ready with revision ${run.revision} in ${settings.progressDeadlineMs / 1000} s.`);
+  const failed = judgeOn(f, run, 'canary');
+  return failed ?? hold(f, 'Promoting', `The primary rolls to revision ${run.revision}.`, untilNextCheck(f, run, deadline));
+}
+
+/** Stage (4): traffic back to the primary, at once or in steps, judging on. */
+function shift(f: Facts, run: Run): Unnamed {
+  if (!isAllReady(f.o.primary, run.revision) || !primaryHasEndpoint(f.o)) {
+    return toBack(f, `The primary lost pods of revision ${run.revision} while traffic returned to it.`);
+  }
+  if (f.routeWeight === 0) {
+    return write(f, stage(f, 'bake'), [say('Baking', 'info', 'All traffic is on the primary; it is watched for one more interval.')]);
+  }
+  const { settings } = f.o;
+  const weight = nextPromotionWeight(settings.stepWeightPromotion, f.routeWeight);
+  const isFirst = f.routeWeight === (run.peakWeight ?? f.routeWeight);
+  const dueAt = isFirst ? 0 : parseTime(run.steppedAt) + settings.intervalMs;
+  if (f.o.now < dueAt) return judgeOn(f, run, 'canary') ?? act([], until(f, dueAt));
+  const moved = { ...run, steppedAt: formatTime(f.o.now) };
+  const isLast = weight === 0;
+  const patch: StatusPatch = isLast ? { ...stage(f, 'bake'), run: moved } : { run: moved };
+  const message = isLast ? 'All traffic is on the primary; it is watched for one more interval.' : `The primary gets ${100 - weight} % of the traffic.`;
+  return lower(f, weight, isLast ? 'promoted' : '', patch, [say(isLast ? 'Baking' : 'Shifting', 'info', message)]);
+}
+
+/** Stage (5): the new primary is watched with all the traffic. Only then does the last good revision change. */
+function bake(f: Facts, run: Run): Unnamed {
+  const { settings, judgement } = f.o;
+  if (f.routeWeight > 0) return shift(f, run);
+  if (!isAllReady(f.o.primary, run.revision) || !primaryHasEndpoint(f.o)) {
+    return toBack(f, `The primary lost pods of revision ${run.revision} while it was watched.`);
+  }
+  const bakedAt = parseTime(f.status.stageSince) + settings.bakeMs;
+  if (f.o.now < bakedAt) return act([], until(f, bakedAt));
+  const isForThis = judgement?.arm === 'primary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
+  const builtIn = settings.metrics.some(metric => metric.kind !== 'custom');
+  if (builtIn && !settings.skipAnalysis && !isForThis) return { actions: [], transitions: [], measure: 'primary', nextTickMs: settings.intervalMs };
+  // A primary without traffic has nothing to say against itself: only a value beyond its bound counts here.
+  const failed = isForThis ? judgement.checks.find(check => check.outcome === 'fail') : undefined;
+  if (failed) {
+    const { verdict } = judge([failed], settings, run);
+    return toBack(f, `The promoted primary fails: ${verdict.kind === 'pass' ? failed.metric : verdict.message}.`);
+  }
+  const good = { hash: run.revision, generation: run.generation };
+  const message = `Revision ${run.revision} is promoted.`;
+  return write(f, { phase: 'Finalising', stage: undefined, stageSince: undefined, promoted: good, lastGood: good, lastPromotedSpec: run.revision }, [
+    say('Finalising', 'info', message),
+  ]);
+}
+
+/** The one way back, (a) to (c). The canary keeps its share until the last good primary is ready. */
+function goBack(f: Facts, run: Run): Unnamed {
+  const { primary, settings, target } = f.o;
+  const good = f.goodRevision;
+  if (!good || !primary) return hold(f, 'PrimaryNotReady', 'There is no last good revision to return to.', undefined);
+  const isFailing = !isAllReady(primary, primary.revision) || !primaryHasEndpoint(f.o);
+  const peak = run.peakWeight ?? 0;
+  if (primary.revision !== good) {
+    if (isFailing && peak > 0 && f.routeWeight === 0 && mayCarry(f.o, run.revision, peak)) return bridge(f, run, peak);
+    return act([{ kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch }]);
+  }
+  if (isAllReady(primary, good) && primaryHasEndpoint(f.o)) {
+    const message = `Revision ${run.revision} was not promoted; the last good revision ${good} serves all traffic.`;
+    return lower(f, 0, 'failed', { phase: 'Failed', stage: undefined, stageSince: undefined, history: recorded(f, 'Failed', 'RolledBack', message) }, [
+      say('RolledBack', 'error', message),
+    ]);
+  }
+  if (f.routeWeight === 0 && f.isDrained && target?.pausedBy === 'engine') return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
+  const deadline = parseTime(f.status.stageSince) + settings.progressDeadlineMs;
+  const queued = isNewerThan(f.o, run) && !isReverted(f, run.revision);
+  if (f.o.now < deadline) {
+    const message = queued ? `Revision ${f.o.target?.revision} waits until the last good revision is back.` : `The primary returns to revision ${good}.`;
+    return hold(f, queued ? 'RevisionQueued' : 'GoingBack', message, until(f, deadline));
+  }
+  const message = `The last good revision ${good} does not become ready on the primary; the canary keeps its traffic.`;
+  return hold(f, queued ? 'Stalled' : 'PrimaryNotReady', message, undefined);
+}
+
+/** (a): the traffic has left a canary that is still pinned and ready, and the primary fails: back to the last split. */
+function bridge(f: Facts, run: Run, peak: number): Unnamed {
+  return raise(f, peak, { ...run, cause: 'return', causeDetail: 'the promoted primary failed' }, {}, [
+    say('Returned', 'error', `The promoted primary failed; the canary gets its last share of ${peak} % again.`),
+  ], 0);
+}
+
+/** A dead primary and a pinned, ready canary that passed every step: the only ready arm beats none. */
+function takeOver(f: Facts, run: Run): Unnamed | undefined {
+  const stages = ['primary', 'back', 'skip', undefined];
+  if (!stages.includes(f.status.stage) || primaryHasEndpoint(f.o) || f.routeWeight >= 100 || !run.passedAll) return undefined;
+  if (f.o.endpoints.canary === 0 || !isPinned(f.o, run.revision) || f.o.staleCaches.length > 0) return undefined;
+  if (f.statusWeight === 100 && f.routeEpoch === f.recordedRouteEpoch) {
+    const stamp = { epoch: f.statusEpoch, run: run.id, end: '' as const };
+    return act([{ kind: 'route', mode: 'raise', split: { canaryWeight: 100, primaryWeight: 0 }, stamp }]);
+  }
+  return raise(f, 100, { ...run, cause: 'takeover', causeDetail: 'the primary has no ready endpoint' }, {}, [
+    say('TookOver', 'error', 'The primary has no ready endpoint; the canary carries all traffic.'),
+  ], 0);
+}
+
+/** The explicit way out when neither revision comes up: the queued revision's stored template goes to the primary. */
+function skip(f: Facts, run: Run): Unnamed {
+  const { primary } = f.o;
+  const queued = f.status.lastAppliedSpec;
+  if (!primary || !queued) return hold(f, 'PrimaryNotReady', 'The primary does not exist.', undefined);
+  if (f.o.target?.revision === f.goodRevision) return toBack(f, 'The target is back at the last good revision.');
+  if (!f.o.stored.has(queued)) return act([{ kind: 'storeRevision', revision: queued }]);
+  if (primary.revision !== queued) return act([{ kind: 'primary', revision: queued, surge: true, epoch: f.nextEpoch }]);
+  if (!isAllReady(primary, queued) || !primaryHasEndpoint(f.o)) {
+    return hold(f, 'Promoting', `The primary rolls to revision ${queued} by command.`, undefined);
+  }
+  if (f.routeWeight > 0) return lower(f, 0, 'promoted', {}, []);
+  const good = { hash: queued, generation: f.o.target?.generation ?? 0 };
+  return write(f, { phase: 'Finalising', stage: undefined, stageSince: undefined, promoted: good, lastGood: good, lastPromotedSpec: queued }, [
+    say('Finalising', 'warn', `Revision ${queued} serves by command, without having been judged.`),
+  ]);
+}
+
+/** While the canary has weight it is judged on: a check that fails often enough sends the promotion back. */
+function judgeOn(f: Facts, run: Run, arm: 'canary'): Unnamed | undefined {
+  const { settings, judgement, now } = f.o;
+  if (f.routeWeight === 0 || settings.metrics.length === 0 || settings.skipAnalysis) return undefined;
+  const isForThis = judgement?.arm === arm && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
+  const dueAt = Math.max(parseTime(run.checkedAt), parseTime(run.steppedAt)) + settings.intervalMs;
+  if (!isForThis) return now < dueAt ? undefined : { actions: [], transitions: [], measure: arm, nextTickMs: settings.intervalMs };
+  const { verdict, noData, errors } = judge(judgement.checks, settings, run);
+  const checked = { ...run, checkedAt: formatTime(now), noData, errors };
+  const patch: StatusPatch = { checks: judgement.checks, run: checked };
+  if (verdict.kind !== 'fail') return write(f, patch, [], [], settings.intervalMs);
+  const failedChecks = (f.status.failedChecks ?? 0) + 1;
+  if (failedChecks < settings.threshold) {
+    return write(f, { ...patch, failedChecks }, [say('CheckFailed', 'warn', verdict.message)], [], settings.intervalMs);
+  }
+  return write(f, { ...patch, failedChecks, ...stage(f, 'back') }, [
+    say('GoingBack', 'error', `Revision ${run.revision} fails while it is promoted: ${verdict.message}.`),
+  ]);
+}
+
+function untilNextCheck(f: Facts, run: Run, deadline: number): number {
+  const dueAt = Math.max(parseTime(run.checkedAt), parseTime(run.steppedAt)) + f.o.settings.intervalMs;
+  return Math.max(1_000, Math.min(until(f, deadline), until(f, dueAt)));
+}
+
+/** What a `skip` command needs to know; the command rule calls it. */
+export function queuedRevision(f: Facts): string | undefined {
+  const isGoingBack = f.status.phase === 'Promoting' && f.status.stage === 'back';
+  if (!isGoingBack || !f.run || primaryHasEndpoint(f.o) || f.o.primary?.revision !== f.goodRevision) return undefined;
+  return isNewerThan(f.o, f.run) && f.o.target?.revision !== f.goodRevision ? f.o.target?.revision : undefined;
+}
+
+/** Carries out what a person commanded, or says why it does not apply. Aborts are take-aways and come before. */
+export function obey(f: Facts): Unnamed | undefined {
+  const { command } = f.o;
+  if (!command) return undefined;
+  const handled: StatusPatch = { handledCommand: command.id };
+  const why = refusal(command.verb, command.revision, {
+    phase: f.status.phase,
+    runRevision: f.run?.revision,
+    isPaused: f.status.paused !== undefined,
+    queuedRevision: queuedRevision(f),
+  });
+  if (why) return write(f, handled, [say('CommandRefused', 'warn', why)]);
+  const reason = command.reason ? `: ${command.reason}` : '';
+  switch (command.verb) {
+    case 'pause':
+      return write(f, { ...handled, paused: { revision: command.revision, by: command.by } }, [say('Paused', 'info', `${command.by} paused the run${reason}.`)]);
+    case 'resume':
+      return write(f, { ...handled, paused: undefined, ...(f.status.phase === 'WaitingPromotion' ? { phase: 'Progressing' } : {}) }, [
+        say('Resumed', 'info', `${command.by} resumed the run${reason}.`),
+      ]);
+    case 'promote':
+      return undefined;
+    case 'retry':
+      return undefined;
+    case 'skip':
+      return write(f, { ...handled, ...stage(f, 'skip'), lastAppliedSpec: command.revision }, [
+        say('Promoting', 'warn', `${command.by} put revision ${command.revision} on the primary without judging it${reason}.`),
+      ]);
+    case 'abort':
+      return write(f, handled, [say('CommandRefused', 'warn', 'The run is on its way back already.')]);
+    default:
+      return command.verb satisfies never;
+  }
+}
+
+/** True in phases in which a newer revision has to wait its turn. */
+export function mustQueue(f: Facts): boolean {
+  return f.status.phase !== undefined && isRunning(f.status.phase);
+}
