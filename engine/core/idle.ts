@@ -14,21 +14,35 @@ function cleanUp(f: Facts): Unnamed | undefined {
   const isHeld = target.pausedBy === 'engine';
   if (isHeld || target.replicas > 0) {
     if (!f.isDrained) return act([], until(f, f.drainedAt));
-    const mayScaleDown = target.replicas > 0 && isPrimaryReady(f.o) && primaryHasEndpoint(f.o) && !isForeign(f);
+    const mayScaleDown =
+      target.replicas > 0 && isPrimaryReady(f.o) && primaryHasEndpoint(f.o) && !isForeign(f);
     if (isHeld || mayScaleDown) {
-      const release: Action = { kind: 'target', epoch: f.nextEpoch, ...(isHeld ? { paused: false } : {}), ...(mayScaleDown ? { replicas: 0 } : {}) };
+      const release: Action = {
+        kind: 'target',
+        epoch: f.nextEpoch,
+        ...(isHeld ? { paused: false } : {}),
+        ...(mayScaleDown ? { replicas: 0 } : {}),
+      };
       return act([release]);
     }
     if (isForeign(f)) return undefined;
-    return hold(f, 'PrimaryNotReady', 'The canary keeps running while the primary has too few ready pods.', undefined);
+    return hold(
+      f,
+      'PrimaryNotReady',
+      'The canary keeps running while the primary has too few ready pods.',
+      undefined,
+    );
   }
-  if (primary?.isSurging) return act([{ kind: 'primary', revision: primary.revision, surge: false, epoch: f.nextEpoch }]);
+  if (primary?.isSurging)
+    return act([{ kind: 'primary', revision: primary.revision, surge: false, epoch: f.nextEpoch }]);
   return undefined;
 }
 
 /** Another manager owns what Serin would have to write: the target is left alone. */
 function isForeign(f: Facts): boolean {
-  return f.o.obstacles.some(obstacle => obstacle.reason === 'FieldOwnedByOther' || obstacle.reason === 'Contested');
+  return f.o.obstacles.some(
+    obstacle => obstacle.reason === 'FieldOwnedByOther' || obstacle.reason === 'Contested',
+  );
 }
 
 /** The last phase of a promotion: over when nothing is left to clean up. */
@@ -36,7 +50,13 @@ export function finalise(f: Facts): Unnamed {
   const cleaning = cleanUp(f);
   if (cleaning) return cleaning;
   const message = `Revision ${f.run?.revision ?? ''} was promoted and serves all traffic.`;
-  return write(f, { phase: 'Succeeded', history: recorded(f, 'Succeeded', 'Succeeded', message) }, [say('Succeeded', 'info', message)], [], 0);
+  return write(
+    f,
+    { phase: 'Succeeded', history: recorded(f, 'Succeeded', 'Succeeded', message) },
+    [say('Succeeded', 'info', message)],
+    [],
+    0,
+  );
 }
 
 export function idle(f: Facts): Unnamed {
@@ -48,11 +68,22 @@ export function idle(f: Facts): Unnamed {
 /** A new revision, or a rejected one that a person retries. */
 function start(f: Facts): Unnamed | undefined {
   const { target, command, obstacles, settings } = f.o;
-  if (!target) return hold(f, 'TargetNotFound', `Deployment ${settings.targetName} does not exist.`, undefined);
+  if (!target)
+    return hold(f, 'TargetNotFound', `Deployment ${settings.targetName} does not exist.`, undefined);
   if (isSameAtGeneration(f)) return rebaseline(f);
-  const isRetry = command?.verb === 'retry' && f.status.phase === 'Failed' && command.revision === f.run?.revision && target.revision === f.run.revision;
+  const isRetry =
+    command?.verb === 'retry' &&
+    f.status.phase === 'Failed' &&
+    command.revision === f.run?.revision &&
+    target.revision === f.run.revision;
   if (command && !isRetry && command.verb === 'retry') {
-    return write(f, { handledCommand: command.id }, [say('CommandRefused', 'warn', `retry names revision ${command.revision}, the target has ${target.revision}.`)]);
+    return write(f, { handledCommand: command.id }, [
+      say(
+        'CommandRefused',
+        'warn',
+        `retry names revision ${command.revision}, the target has ${target.revision}.`,
+      ),
+    ]);
   }
   const isPromoted = target.revision === f.goodRevision;
   const isSeen = target.revision === f.status.lastAppliedSpec;
@@ -62,13 +93,29 @@ function start(f: Facts): Unnamed | undefined {
   const [obstacle] = obstacles;
   if (obstacle) return hold(f, obstacle.reason as 'FieldOwnedByOther', obstacle.message, undefined);
   const run = newRun(f, isRetry ? command.id : '');
-  const message = isRetry ? `${command.by} retries revision ${run.revision}.` : `Revision ${run.revision} is rolled out.`;
+  const message = isRetry
+    ? `${command.by} retries revision ${run.revision}.`
+    : `Revision ${run.revision} is rolled out.`;
   const { status, transitions } = startStatus(f, run, message, isRetry ? command.id : undefined);
-  return { actions: [{ kind: 'storeRevision', revision: run.revision }, { kind: 'status', status }], transitions, nextTickMs: 0 };
+  return {
+    actions: [
+      { kind: 'storeRevision', revision: run.revision },
+      { kind: 'status', status },
+    ],
+    transitions,
+    nextTickMs: 0,
+  };
 }
 
-function startStatus(f: Facts, run: ReturnType<typeof newRun>, message: string, commandId: string | undefined) {
-  const started = write(f, { ...freshRun(run), ...(commandId ? { handledCommand: commandId } : {}) }, [say('Started', 'info', message)]);
+function startStatus(
+  f: Facts,
+  run: ReturnType<typeof newRun>,
+  message: string,
+  commandId: string | undefined,
+) {
+  const started = write(f, { ...freshRun(run), ...(commandId ? { handledCommand: commandId } : {}) }, [
+    say('Started', 'info', message),
+  ]);
   const [first] = started.actions;
   if (first?.kind !== 'status') throw new Error('a start writes its status first');
   return { status: first.status, transitions: started.transitions };
@@ -78,7 +125,12 @@ function startStatus(f: Facts, run: ReturnType<typeof newRun>, message: string, 
 function isSameAtGeneration(f: Facts): boolean {
   const { target } = f.o;
   const seen = f.status.target;
-  return target !== undefined && seen !== undefined && seen.generation === target.generation && seen.hash !== target.revision;
+  return (
+    target !== undefined &&
+    seen !== undefined &&
+    seen.generation === target.generation &&
+    seen.hash !== target.revision
+  );
 }
 
 function rebaseline(f: Facts): Unnamed {
@@ -91,7 +143,9 @@ function rebaseline(f: Facts): Unnamed {
   const patch = {
     lastAppliedSpec: status.lastAppliedSpec === old ? target.revision : status.lastAppliedSpec,
     ...(isGood ? { promoted: renamed, lastGood: renamed, lastPromotedSpec: target.revision } : {}),
-    ...(status.run && status.run.revision === old ? { run: { ...status.run, revision: target.revision, generation: target.generation } } : {}),
+    ...(status.run && status.run.revision === old
+      ? { run: { ...status.run, revision: target.revision, generation: target.generation } }
+      : {}),
   };
   const said = write(f, patch, [], [], undefined);
   return { ...said, actions: [{ kind: 'storeRevision', revision: target.revision }, ...said.actions] };

@@ -106,6 +106,13 @@ export function progress(f: Facts): Unnamed {
   if (unfinished) return unfinished;
   const weight = f.routeWeight;
   const isPaused = f.status.paused?.revision === run.revision;
+  const { command } = o;
+  if (command?.verb === 'promote' && command.revision === run.revision) {
+    const why = command.reason ? `${command.by} promoted it: ${command.reason}` : `${command.by} promoted it`;
+    return startPromotion(f, { ...run, cause: 'command', causeDetail: command.by }, 'command', why, {
+      handledCommand: command.id,
+    });
+  }
   if (weight === 0) {
     if (isPaused) return pausedHold(f, undefined);
     if (settings.skipAnalysis) return startPromotion(f, run, 'skip', 'spec.skipAnalysis is set');

@@ -56,9 +56,16 @@ function rollPrimary(f: Facts, run: Run): Unnamed {
     ]);
   }
   const deadline = parseTime(f.status.stageSince) + settings.progressDeadlineMs;
-  if (f.o.now >= deadline) return toBack(f, `The primary did not become ready with revision ${run.revision} in ${settings.progressDeadlineMs / 1000} s.`);
+  if (f.o.now >= deadline)
+    return toBack(
+      f,
+      `The primary did not become ready with revision ${run.revision} in ${settings.progressDeadlineMs / 1000} s.`,
+    );
   const failed = judgeOn(f, run, 'canary');
-  return failed ?? hold(f, 'Promoting', `The primary rolls to revision ${run.revision}.`, untilNextCheck(f, run, deadline));
+  return (
+    failed ??
+    hold(f, 'Promoting', `The primary rolls to revision ${run.revision}.`, untilNextCheck(f, run, deadline))
+  );
 }
 
 /** Stage (4): traffic back to the primary, at once or in steps, judging on. */
@@ -67,7 +74,9 @@ function shift(f: Facts, run: Run): Unnamed {
     return toBack(f, `The primary lost pods of revision ${run.revision} while traffic returned to it.`);
   }
   if (f.routeWeight === 0) {
-    return write(f, stage(f, 'bake'), [say('Baking', 'info', 'All traffic is on the primary; it is watched for one more interval.')]);
+    return write(f, stage(f, 'bake'), [
+      say('Baking', 'info', 'All traffic is on the primary; it is watched for one more interval.'),
+    ]);
   }
   const { settings } = f.o;
   const weight = nextPromotionWeight(settings.stepWeightPromotion, f.routeWeight);
@@ -77,8 +86,12 @@ function shift(f: Facts, run: Run): Unnamed {
   const moved = { ...run, steppedAt: formatTime(f.o.now) };
   const isLast = weight === 0;
   const patch: StatusPatch = isLast ? { ...stage(f, 'bake'), run: moved } : { run: moved };
-  const message = isLast ? 'All traffic is on the primary; it is watched for one more interval.' : `The primary gets ${100 - weight} % of the traffic.`;
-  return lower(f, weight, isLast ? 'promoted' : '', patch, [say(isLast ? 'Baking' : 'Shifting', 'info', message)]);
+  const message = isLast
+    ? 'All traffic is on the primary; it is watched for one more interval.'
+    : `The primary gets ${100 - weight} % of the traffic.`;
+  return lower(f, weight, isLast ? 'promoted' : '', patch, [
+    say(isLast ? 'Baking' : 'Shifting', 'info', message),
+  ]);
 }
 
 /** Stage (5): the new primary is watched with all the traffic. Only then does the last good revision change. */
@@ -90,44 +103,72 @@ function bake(f: Facts, run: Run): Unnamed {
   }
   const bakedAt = parseTime(f.status.stageSince) + settings.bakeMs;
   if (f.o.now < bakedAt) return act([], until(f, bakedAt));
-  const isForThis = judgement?.arm === 'primary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
+  const isForThis =
+    judgement?.arm === 'primary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
   const builtIn = settings.metrics.some(metric => metric.kind !== 'custom');
-  if (builtIn && !settings.skipAnalysis && !isForThis) return { actions: [], transitions: [], measure: 'primary', nextTickMs: settings.intervalMs };
+  if (builtIn && !settings.skipAnalysis && !isForThis)
+    return { actions: [], transitions: [], measure: 'primary', nextTickMs: settings.intervalMs };
   // A primary without traffic has nothing to say against itself: only a value beyond its bound counts here.
   const failed = isForThis ? judgement.checks.find(check => check.outcome === 'fail') : undefined;
   if (failed) {
     const { verdict } = judge([failed], settings, run);
-    return toBack(f, `The promoted primary fails: ${verdict.kind === 'pass' ? failed.metric : verdict.message}.`);
+    return toBack(
+      f,
+      `The promoted primary fails: ${verdict.kind === 'pass' ? failed.metric : verdict.message}.`,
+    );
   }
   const good = { hash: run.revision, generation: run.generation };
   const message = `Revision ${run.revision} is promoted.`;
-  return write(f, { phase: 'Finalising', stage: undefined, stageSince: undefined, promoted: good, lastGood: good, lastPromotedSpec: run.revision }, [
-    say('Finalising', 'info', message),
-  ]);
+  return write(
+    f,
+    {
+      phase: 'Finalising',
+      stage: undefined,
+      stageSince: undefined,
+      promoted: good,
+      lastGood: good,
+      lastPromotedSpec: run.revision,
+    },
+    [say('Finalising', 'info', message)],
+  );
 }
 
 /** The one way back, (a) to (c). The canary keeps its share until the last good primary is ready. */
 function goBack(f: Facts, run: Run): Unnamed {
   const { primary, settings, target } = f.o;
   const good = f.goodRevision;
-  if (!good || !primary) return hold(f, 'PrimaryNotReady', 'There is no last good revision to return to.', undefined);
+  if (!good || !primary)
+    return hold(f, 'PrimaryNotReady', 'There is no last good revision to return to.', undefined);
   const isFailing = !isAllReady(primary, primary.revision) || !primaryHasEndpoint(f.o);
   const peak = run.peakWeight ?? 0;
   if (primary.revision !== good) {
-    if (isFailing && peak > 0 && f.routeWeight === 0 && mayCarry(f.o, run.revision, peak)) return bridge(f, run, peak);
+    if (isFailing && peak > 0 && f.routeWeight === 0 && mayCarry(f.o, run.revision, peak))
+      return bridge(f, run, peak);
     return act([{ kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch }]);
   }
   if (isAllReady(primary, good) && primaryHasEndpoint(f.o)) {
     const message = `Revision ${run.revision} was not promoted; the last good revision ${good} serves all traffic.`;
-    return lower(f, 0, 'failed', { phase: 'Failed', stage: undefined, stageSince: undefined, history: recorded(f, 'Failed', 'RolledBack', message) }, [
-      say('RolledBack', 'error', message),
-    ]);
+    return lower(
+      f,
+      0,
+      'failed',
+      {
+        phase: 'Failed',
+        stage: undefined,
+        stageSince: undefined,
+        history: recorded(f, 'Failed', 'RolledBack', message),
+      },
+      [say('RolledBack', 'error', message)],
+    );
   }
-  if (f.routeWeight === 0 && f.isDrained && target?.pausedBy === 'engine') return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
+  if (f.routeWeight === 0 && f.isDrained && target?.pausedBy === 'engine')
+    return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
   const deadline = parseTime(f.status.stageSince) + settings.progressDeadlineMs;
   const queued = isNewerThan(f.o, run) && !isReverted(f, run.revision);
   if (f.o.now < deadline) {
-    const message = queued ? `Revision ${f.o.target?.revision} waits until the last good revision is back.` : `The primary returns to revision ${good}.`;
+    const message = queued
+      ? `Revision ${f.o.target?.revision} waits until the last good revision is back.`
+      : `The primary returns to revision ${good}.`;
     return hold(f, queued ? 'RevisionQueued' : 'GoingBack', message, until(f, deadline));
   }
   const message = `The last good revision ${good} does not become ready on the primary; the canary keeps its traffic.`;
@@ -136,23 +177,41 @@ function goBack(f: Facts, run: Run): Unnamed {
 
 /** (a): the traffic has left a canary that is still pinned and ready, and the primary fails: back to the last split. */
 function bridge(f: Facts, run: Run, peak: number): Unnamed {
-  return raise(f, peak, { ...run, cause: 'return', causeDetail: 'the promoted primary failed' }, {}, [
-    say('Returned', 'error', `The promoted primary failed; the canary gets its last share of ${peak} % again.`),
-  ], 0);
+  return raise(
+    f,
+    peak,
+    { ...run, cause: 'return', causeDetail: 'the promoted primary failed' },
+    {},
+    [
+      say(
+        'Returned',
+        'error',
+        `The promoted primary failed; the canary gets its last share of ${peak} % again.`,
+      ),
+    ],
+    0,
+  );
 }
 
 /** A dead primary and a pinned, ready canary that passed every step: the only ready arm beats none. */
 function takeOver(f: Facts, run: Run): Unnamed | undefined {
   const stages = ['primary', 'back', 'skip', undefined];
-  if (!stages.includes(f.status.stage) || primaryHasEndpoint(f.o) || f.routeWeight >= 100 || !run.passedAll) return undefined;
-  if (f.o.endpoints.canary === 0 || !isPinned(f.o, run.revision) || f.o.staleCaches.length > 0) return undefined;
+  if (!stages.includes(f.status.stage) || primaryHasEndpoint(f.o) || f.routeWeight >= 100 || !run.passedAll)
+    return undefined;
+  if (f.o.endpoints.canary === 0 || !isPinned(f.o, run.revision) || f.o.staleCaches.length > 0)
+    return undefined;
   if (f.statusWeight === 100 && f.routeEpoch === f.recordedRouteEpoch) {
     const stamp = { epoch: f.statusEpoch, run: run.id, end: '' as const };
     return act([{ kind: 'route', mode: 'raise', split: { canaryWeight: 100, primaryWeight: 0 }, stamp }]);
   }
-  return raise(f, 100, { ...run, cause: 'takeover', causeDetail: 'the primary has no ready endpoint' }, {}, [
-    say('TookOver', 'error', 'The primary has no ready endpoint; the canary carries all traffic.'),
-  ], 0);
+  return raise(
+    f,
+    100,
+    { ...run, cause: 'takeover', causeDetail: 'the primary has no ready endpoint' },
+    {},
+    [say('TookOver', 'error', 'The primary has no ready endpoint; the canary carries all traffic.')],
+    0,
+  );
 }
 
 /** The explicit way out when neither revision comes up: the queued revision's stored template goes to the primary. */
@@ -160,17 +219,28 @@ function skip(f: Facts, run: Run): Unnamed {
   const { primary } = f.o;
   const queued = f.status.lastAppliedSpec;
   if (!primary || !queued) return hold(f, 'PrimaryNotReady', 'The primary does not exist.', undefined);
-  if (f.o.target?.revision === f.goodRevision) return toBack(f, 'The target is back at the last good revision.');
+  if (f.o.target?.revision === f.goodRevision)
+    return toBack(f, 'The target is back at the last good revision.');
   if (!f.o.stored.has(queued)) return act([{ kind: 'storeRevision', revision: queued }]);
-  if (primary.revision !== queued) return act([{ kind: 'primary', revision: queued, surge: true, epoch: f.nextEpoch }]);
+  if (primary.revision !== queued)
+    return act([{ kind: 'primary', revision: queued, surge: true, epoch: f.nextEpoch }]);
   if (!isAllReady(primary, queued) || !primaryHasEndpoint(f.o)) {
     return hold(f, 'Promoting', `The primary rolls to revision ${queued} by command.`, undefined);
   }
   if (f.routeWeight > 0) return lower(f, 0, 'promoted', {}, []);
   const good = { hash: queued, generation: f.o.target?.generation ?? 0 };
-  return write(f, { phase: 'Finalising', stage: undefined, stageSince: undefined, promoted: good, lastGood: good, lastPromotedSpec: queued }, [
-    say('Finalising', 'warn', `Revision ${queued} serves by command, without having been judged.`),
-  ]);
+  return write(
+    f,
+    {
+      phase: 'Finalising',
+      stage: undefined,
+      stageSince: undefined,
+      promoted: good,
+      lastGood: good,
+      lastPromotedSpec: queued,
+    },
+    [say('Finalising', 'warn', `Revision ${queued} serves by command, without having been judged.`)],
+  );
 }
 
 /** While the canary has weight it is judged on: a check that fails often enough sends the promotion back. */
@@ -179,14 +249,23 @@ function judgeOn(f: Facts, run: Run, arm: 'canary'): Unnamed | undefined {
   if (f.routeWeight === 0 || settings.metrics.length === 0 || settings.skipAnalysis) return undefined;
   const isForThis = judgement?.arm === arm && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
   const dueAt = Math.max(parseTime(run.checkedAt), parseTime(run.steppedAt)) + settings.intervalMs;
-  if (!isForThis) return now < dueAt ? undefined : { actions: [], transitions: [], measure: arm, nextTickMs: settings.intervalMs };
+  if (!isForThis)
+    return now < dueAt
+      ? undefined
+      : { actions: [], transitions: [], measure: arm, nextTickMs: settings.intervalMs };
   const { verdict, noData, errors } = judge(judgement.checks, settings, run);
   const checked = { ...run, checkedAt: formatTime(now), noData, errors };
   const patch: StatusPatch = { checks: judgement.checks, run: checked };
   if (verdict.kind !== 'fail') return write(f, patch, [], [], settings.intervalMs);
   const failedChecks = (f.status.failedChecks ?? 0) + 1;
   if (failedChecks < settings.threshold) {
-    return write(f, { ...patch, failedChecks }, [say('CheckFailed', 'warn', verdict.message)], [], settings.intervalMs);
+    return write(
+      f,
+      { ...patch, failedChecks },
+      [say('CheckFailed', 'warn', verdict.message)],
+      [],
+      settings.intervalMs,
+    );
   }
   return write(f, { ...patch, failedChecks, ...stage(f, 'back') }, [
     say('GoingBack', 'error', `Revision ${run.revision} fails while it is promoted: ${verdict.message}.`),
@@ -201,8 +280,11 @@ function untilNextCheck(f: Facts, run: Run, deadline: number): number {
 /** What a `skip` command needs to know; the command rule calls it. */
 export function queuedRevision(f: Facts): string | undefined {
   const isGoingBack = f.status.phase === 'Promoting' && f.status.stage === 'back';
-  if (!isGoingBack || !f.run || primaryHasEndpoint(f.o) || f.o.primary?.revision !== f.goodRevision) return undefined;
-  return isNewerThan(f.o, f.run) && f.o.target?.revision !== f.goodRevision ? f.o.target?.revision : undefined;
+  if (!isGoingBack || !f.run || primaryHasEndpoint(f.o) || f.o.primary?.revision !== f.goodRevision)
+    return undefined;
+  return isNewerThan(f.o, f.run) && f.o.target?.revision !== f.goodRevision
+    ? f.o.target?.revision
+    : undefined;
 }
 
 /** Carries out what a person commanded, or says why it does not apply. Aborts are take-aways and come before. */
@@ -220,18 +302,30 @@ export function obey(f: Facts): Unnamed | undefined {
   const reason = command.reason ? `: ${command.reason}` : '';
   switch (command.verb) {
     case 'pause':
-      return write(f, { ...handled, paused: { revision: command.revision, by: command.by } }, [say('Paused', 'info', `${command.by} paused the run${reason}.`)]);
-    case 'resume':
-      return write(f, { ...handled, paused: undefined, ...(f.status.phase === 'WaitingPromotion' ? { phase: 'Progressing' } : {}) }, [
-        say('Resumed', 'info', `${command.by} resumed the run${reason}.`),
+      return write(f, { ...handled, paused: { revision: command.revision, by: command.by } }, [
+        say('Paused', 'info', `${command.by} paused the run${reason}.`),
       ]);
+    case 'resume':
+      return write(
+        f,
+        {
+          ...handled,
+          paused: undefined,
+          ...(f.status.phase === 'WaitingPromotion' ? { phase: 'Progressing' } : {}),
+        },
+        [say('Resumed', 'info', `${command.by} resumed the run${reason}.`)],
+      );
     case 'promote':
       return undefined;
     case 'retry':
       return undefined;
     case 'skip':
       return write(f, { ...handled, ...stage(f, 'skip'), lastAppliedSpec: command.revision }, [
-        say('Promoting', 'warn', `${command.by} put revision ${command.revision} on the primary without judging it${reason}.`),
+        say(
+          'Promoting',
+          'warn',
+          `${command.by} put revision ${command.revision} on the primary without judging it${reason}.`,
+        ),
       ]);
     case 'abort':
       return write(f, handled, [say('CommandRefused', 'warn', 'The run is on its way back already.')]);

@@ -1,0 +1,127 @@
+/**
+ * The product's table of contents. A decision is the answer of the first rule that applies to an observation: total,
+ * pure, never throwing on any state of the world. What takes traffic away stands before everything that waits, asks
+ * or raises; it is also what `decideUrgent` may do beside a running tick.
+ */
+import type { Decision } from './decision.ts';
+import { factsOf, type Facts, hasRouteMoved } from './facts.ts';
+import type { Observation } from './observation.ts';
+import { adopt, terminate } from './adopt.ts';
+import { followRoute, restoreRoute, staleRoute, strandedRun } from './fence.ts';
+import { finalise, idle } from './idle.ts';
+import { progress } from './progress.ts';
+import { obey, promote } from './promote.ts';
+import {
+  abort,
+  giveUpPromotion,
+  raisedByOthers,
+  revert,
+  stray,
+  supersede,
+  unpinned,
+  unready,
+} from './takeAway.ts';
+import { act, hold, type Unnamed } from './write.ts';
+
+interface Rule {
+  name: string;
+  /** May run beside a tick, in every replica, on a watch event: it starts, ends or lowers, and never raises. */
+  isUrgent: boolean;
+  apply(facts: Facts): Unnamed | undefined;
+}
+
+const isNew = (f: Facts) => f.status.phase === undefined || f.status.phase === 'Initializing';
+
+export const RULES: readonly Rule[] = [
+  { name: 'terminate', isUrgent: true, apply: f => (f.o.canary.isDeleting ? terminate(f) : undefined) },
+  { name: 'refuseNew', isUrgent: false, apply: f => (isNew(f) ? refuse(f) : undefined) },
+  { name: 'adopt', isUrgent: false, apply: f => (isNew(f) ? adopt(f) : undefined) },
+  { name: 'restoreRoute', isUrgent: true, apply: restoreRoute },
+  { name: 'strandedRun', isUrgent: true, apply: strandedRun },
+  { name: 'followEnded', isUrgent: true, apply: f => (f.routeWeight === 0 ? followRoute(f) : undefined) },
+  { name: 'revert', isUrgent: true, apply: revert },
+  { name: 'abort', isUrgent: true, apply: abort },
+  { name: 'supersede', isUrgent: true, apply: supersede },
+  { name: 'unready', isUrgent: true, apply: unready },
+  { name: 'unpinned', isUrgent: true, apply: unpinned },
+  { name: 'raisedByOthers', isUrgent: true, apply: raisedByOthers },
+  { name: 'stray', isUrgent: true, apply: stray },
+  { name: 'followRoute', isUrgent: true, apply: f => (hasRouteMoved(f) ? followRoute(f) : undefined) },
+  { name: 'staleRoute', isUrgent: true, apply: staleRoute },
+  { name: 'giveUpPromotion', isUrgent: true, apply: giveUpPromotion },
+  { name: 'refuse', isUrgent: false, apply: refuse },
+  { name: 'suspend', isUrgent: false, apply: suspend },
+  { name: 'obey', isUrgent: false, apply: obey },
+  { name: 'phase', isUrgent: false, apply: byPhase },
+];
+
+/** The decision of a tick. */
+export function decide(observation: Observation): Decision {
+  const decision = firstOf(factsOf(observation), RULES);
+  if (!decision) throw new Error('the phase rule is total');
+  return decision;
+}
+
+/** What must not wait for a tick: undefined when nothing is urgent. Reads no judgement. */
+export function decideUrgent(observation: Observation): Decision | undefined {
+  const facts = factsOf({ ...observation, judgement: undefined });
+  const decision = firstOf(facts, RULES);
+  const rule = RULES.find(one => one.name === decision?.rule);
+  return rule?.isUrgent && decision && decision.actions.length > 0 ? decision : undefined;
+}
+
+function firstOf(facts: Facts, rules: readonly Rule[]): Decision | undefined {
+  for (const rule of rules) {
+    const answer = rule.apply(facts);
+    if (answer) return { rule: rule.name, ...answer };
+  }
+  return undefined;
+}
+
+/** An object that is not accepted: nothing starts and nothing rises; what takes traffic away has been asked before. */
+function refuse(f: Facts): Unnamed | undefined {
+  const [problem] = f.o.problems;
+  if (!problem) return undefined;
+  return hold(
+    f,
+    problem.reason as 'InvalidSpec',
+    `${problem.field ? `${problem.field}: ` : ''}${problem.message}`,
+    undefined,
+  );
+}
+
+function suspend(f: Facts): Unnamed | undefined {
+  if (!f.o.settings.suspend) return undefined;
+  return hold(f, 'Suspended', 'spec.suspend is set: nothing starts, rises or is judged.', undefined);
+}
+
+function byPhase(f: Facts): Unnamed {
+  switch (f.status.phase) {
+    case undefined:
+    case 'Initializing':
+      return adopt(f);
+    case 'Waiting':
+    case 'Progressing':
+    case 'WaitingPromotion':
+      return progress(f);
+    case 'Promoting':
+      return promote(f);
+    case 'Finalising':
+      return finalise(f);
+    case 'Initialized':
+    case 'Succeeded':
+    case 'Failed':
+      return idle(f);
+    case 'Terminating':
+      // The deletion was not observed (a cache behind): nothing is done on it.
+      return act([], 1_000);
+    default:
+      return f.status.phase satisfies never;
+  }
+}
+
+/** Whether a canary needs a pending tick at all. Resync asks this of the cache and arms a job only where it is true. */
+export function needsTick(observation: Observation): boolean {
+  const decision = decide(observation);
+  return decision.actions.length > 0 || decision.measure !== undefined || decision.nextTickMs !== undefined;
+}
