@@ -84,7 +84,7 @@ function servesItself(target: Workload): boolean {
 
 export function terminate(f: Facts): Unnamed {
   const { canary, target, primary, objects, now } = f.o;
-  if (!canary.hasFinalizer) return act([], undefined);
+  if (!canary.hasFinalizer) return act([], 'whenWoken');
   const deadline = (canary.deletingSince ?? now) + TERMINATION_LIMIT_MS;
   if (now >= deadline)
     return letGo(

@@ -62,7 +62,7 @@ export function finalise(f: Facts): Unnamed {
 export function idle(f: Facts): Unnamed {
   const cleaning = cleanUp(f);
   if (cleaning) return cleaning;
-  return start(f) ?? act([], undefined);
+  return start(f) ?? act([], 'whenWoken');
 }
 
 /** A new revision, or a rejected one that a person retries. */
@@ -87,7 +87,7 @@ function start(f: Facts): Unnamed | undefined {
   }
   const isPromoted = target.revision === f.goodRevision;
   const isSeen = target.revision === f.status.lastAppliedSpec;
-  if (isPromoted && !isSeen) return write(f, { lastAppliedSpec: target.revision }, [], [], undefined);
+  if (isPromoted && !isSeen) return write(f, { lastAppliedSpec: target.revision }, [], [], 'whenWoken');
   if (!isRetry && (isPromoted || isSeen)) return undefined;
   if (f.run && !isRetry && !isNewerThan(f.o, f.run)) return undefined;
   const [obstacle] = obstacles;
@@ -147,6 +147,6 @@ function rebaseline(f: Facts): Unnamed {
       ? { run: { ...status.run, revision: target.revision, generation: target.generation } }
       : {}),
   };
-  const said = write(f, patch, [], [], undefined);
+  const said = write(f, patch, [], [], 'whenWoken');
   return { ...said, actions: [{ kind: 'storeRevision', revision: target.revision }, ...said.actions] };
 }

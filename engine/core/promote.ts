@@ -25,7 +25,7 @@ export function promote(f: Facts): Unnamed {
     case 'back':
       return goBack(f, run);
     case 'skip':
-      return skip(f, run);
+      return skip(f);
     case 'primary':
     case undefined:
       return rollPrimary(f, run);
@@ -215,7 +215,7 @@ function takeOver(f: Facts, run: Run): Unnamed | undefined {
 }
 
 /** The explicit way out when neither revision comes up: the queued revision's stored template goes to the primary. */
-function skip(f: Facts, run: Run): Unnamed {
+function skip(f: Facts): Unnamed {
   const { primary } = f.o;
   const queued = f.status.lastAppliedSpec;
   if (!primary || !queued) return hold(f, 'PrimaryNotReady', 'The primary does not exist.', undefined);

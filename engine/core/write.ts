@@ -20,6 +20,8 @@ import { formatRunId } from './run.ts';
 import { primaryHasEndpoint } from './readiness.ts';
 
 export type Unnamed = Omit<Decision, 'rule'>;
+/** Milliseconds, or only when something changes. */
+export type NextTick = number | 'whenWoken';
 export type StatusPatch = { [K in keyof CanaryStatus]?: CanaryStatus[K] | undefined };
 
 export interface Said {
@@ -118,20 +120,14 @@ export function isRunning(phase: Phase): boolean {
 }
 
 /** A status write and then actions on the world. */
-export function write(
-  f: Facts,
-  patch: StatusPatch,
-  said: Said[],
-  after: Action[] = [],
-  nextTickMs: number | undefined = 0,
-): Unnamed {
+export function write(f: Facts, patch: StatusPatch, said: Said[], after: Action[] = [], next: NextTick = 0): Unnamed {
   const { status, transitions } = nextStatus(f, patch, said);
-  return { actions: [{ kind: 'status', status }, ...after], transitions, nextTickMs };
+  return { actions: [{ kind: 'status', status }, ...after], transitions, nextTickMs: next === 'whenWoken' ? undefined : next };
 }
 
 /** Actions on the world that need no intent in the status. The next tick observes what they did. */
-export function act(actions: Action[], nextTickMs: number | undefined = 0): Unnamed {
-  return { actions, transitions: [], nextTickMs };
+export function act(actions: Action[], next: NextTick = 0): Unnamed {
+  return { actions, transitions: [], nextTickMs: next === 'whenWoken' ? undefined : next };
 }
 
 /** Gives the canary more: the intent in the status, then the route with the same epoch. */

@@ -123,6 +123,8 @@ export interface HttpRequest {
   signal?: AbortSignal;
   /** True for a watch: the answer's `body` is then a stream of chunks that may last for minutes. */
   stream?: boolean;
+  /** True for a request that must not queue behind others (taking traffic away): it gets connections of its own. */
+  urgent?: boolean;
 }
 
 export interface HttpResponse {
@@ -158,9 +160,18 @@ export interface PatchOptions extends WriteOptions {
  */
 export interface ApiClient {
   /** The object, or undefined when it does not exist. */
-  get(type: ResourceType, namespace: string, name: string): Promise<KubernetesObject | undefined>;
+  get(
+    type: ResourceType,
+    namespace: string,
+    name: string,
+    options?: { signal?: AbortSignal },
+  ): Promise<KubernetesObject | undefined>;
   /** All objects, paged inside (500 a page). `namespace` undefined lists the whole cluster. */
-  list(type: ResourceType, namespace: string | undefined, options?: ListOptions): Promise<ObjectList>;
+  list(
+    type: ResourceType,
+    namespace: string | undefined,
+    options?: ListOptions & { signal?: AbortSignal },
+  ): Promise<ObjectList>;
   create(type: ResourceType, object: KubernetesObject, options?: WriteOptions): Promise<KubernetesObject>;
   /** Server-side apply under the engine's one field manager, `force` as given. A `metadata.resourceVersion` in the object is a precondition. */
   apply(
@@ -197,12 +208,15 @@ export interface ApiClient {
       propagation?: 'Background' | 'Foreground' | 'Orphan';
     },
   ): Promise<boolean>;
-  /** One watch request from `resourceVersion` on; ends when the server closes it. Throws ApiError kind `gone` on 410, also in the stream. */
+  /**
+   * One watch request from `resourceVersion` on; ends when the server closes it, which it is asked to do after
+   * `timeoutSeconds`. Throws ApiError kind `gone` on 410, also in the stream.
+   */
   watch(
     type: ResourceType,
     namespace: string | undefined,
     resourceVersion: string,
-    options: ListOptions & { signal: AbortSignal },
+    options: ListOptions & { signal: AbortSignal; timeoutSeconds?: number },
   ): AsyncIterable<WatchEvent>;
   /** Any other call (reviews, discovery, eviction): JSON in, JSON out. */
   request(method: HttpRequest['method'], path: string, body?: unknown): Promise<any>;
@@ -228,10 +242,10 @@ export interface Store {
   absorb(object: KubernetesObject): void;
   /** Forgets an object that a delete call removed. Does not call the change handlers. */
   forget(namespace: string | undefined, name: string): void;
-  /** True after the first complete list. */
-  synced(): boolean;
+  /** True after the first complete list. `namespace` narrows the question where a store is made of several watches. */
+  synced(namespace?: string): boolean;
   /** When the last event or bookmark arrived, milliseconds since the epoch; 0 before the first list. */
-  liveAt(): number;
+  liveAt(namespace?: string): number;
   /** Called after each change that came by watch or list (never for `absorb`). `object` is the last known state when deleted. */
   onChange(handler: (object: KubernetesObject, deleted: boolean) => void): void;
 }

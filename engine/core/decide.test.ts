@@ -1,0 +1,353 @@
+/** The whole life of a canary through the real `decide`, on the abstract world; and random lives with faults. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { PHASES } from '../api/status.ts';
+import { type AbstractWorld, createAbstractWorld, type Nature, testSettings } from './abstractWorld.ts';
+import { decide, decideUrgent, needsTick } from './decide.ts';
+
+/** Ticks, rolls the workloads and lets time pass until `isDone`, or fails with the log. */
+function runUntil(world: AbstractWorld, isDone: () => boolean, steps = 400): void {
+  for (let step = 0; step < steps; step++) {
+    if (isDone()) return;
+    tick(world);
+    world.settleWorkloads();
+    world.advance(1_000);
+  }
+  throw new Error(`not reached: ${world.status.phase}/${world.status.stage}\n${world.log.slice(-30).join('\n')}`);
+}
+
+function tick(world: AbstractWorld, crashAfter?: number): void {
+  const seen = world.observe();
+  const decision = decide(seen);
+  if (decision.measure) {
+    world.measure(decision.measure);
+    const again = world.observe();
+    world.execute(decide(again), again, crashAfter);
+    world.forgetJudgement();
+    return;
+  }
+  world.execute(decision, seen, crashAfter);
+}
+
+function adopted(settings = testSettings): AbstractWorld {
+  const world = createAbstractWorld(settings);
+  runUntil(world, () => world.status.phase === 'Initialized' && world.target.replicas === 0);
+  return world;
+}
+
+const phaseIs = (world: AbstractWorld, phase: string) => () => world.status.phase === phase;
+
+describe('adoption', () => {
+  test('scales the target down last, and an idle canary needs no tick', () => {
+    const world = adopted();
+    expect(world.apexSelects).toBe('primary');
+    expect(world.route).toMatchObject({ canaryWeight: 0, primaryWeight: 100 });
+    tick(world);
+    expect(needsTick(world.observe())).toBe(false);
+  });
+});
+
+describe('a rollout', () => {
+  test('good: every step, promotion, and the target at zero', () => {
+    const world = adopted();
+    world.release('r2');
+    const weights = new Set<number>();
+    runUntil(world, () => {
+      weights.add(world.route?.canaryWeight ?? -1);
+      return world.status.phase === 'Succeeded';
+    });
+    expect([...weights]).toEqual([0, 20, 50]);
+    expect(world.primary?.template).toBe('r2');
+    expect(world.status.promoted?.hash).toBe('r2');
+    expect(world.target).toMatchObject({ replicas: 0, pausedBy: 'nobody' });
+    expect(needsTick(world.observe())).toBe(false);
+  });
+
+  test('bad: rolled back in the tick in which the failed check reaches the threshold', () => {
+    const world = adopted();
+    world.release('r2', 'bad');
+    runUntil(world, phaseIs(world, 'Failed'));
+    expect(world.route).toMatchObject({ canaryWeight: 0, stamp: { end: 'failed' } });
+    expect(world.status.failedChecks).toBe(2);
+    expect(world.primary?.template).toBe('r1');
+    runUntil(world, () => world.target.replicas === 0);
+    tick(world);
+    expect(world.status.phase).toBe('Failed');
+    expect(world.log.at(-1)).toBe('phase:  ');
+  });
+
+  test('never ready: fails at the deadline and never had traffic', () => {
+    const world = adopted();
+    world.release('r2', 'dead');
+    runUntil(world, phaseIs(world, 'Failed'));
+    expect(world.status.transitions?.at(-1)?.reason).toBe('DeadlineExceeded');
+  });
+
+  test('blue/green: passes its iterations at weight 0, then carries everything', () => {
+    const world = adopted({ ...testSettings, iterations: 3, steps: [100] });
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 100);
+    expect(world.status.iterations).toBe(3);
+    runUntil(world, phaseIs(world, 'Succeeded'));
+  });
+
+  test('stepWeightPromotion: traffic returns in steps', () => {
+    const world = adopted({ ...testSettings, stepWeightPromotion: 20 });
+    world.release('r2');
+    runUntil(world, phaseIs(world, 'Promoting'));
+    const weights: number[] = [];
+    runUntil(world, () => {
+      const weight = world.route?.canaryWeight ?? -1;
+      if (weights.at(-1) !== weight) weights.push(weight);
+      return world.status.phase === 'Succeeded';
+    });
+    expect(weights).toEqual([50, 30, 10, 0]);
+  });
+
+  test('skipAnalysis still waits for readiness and gives the canary nothing', () => {
+    const world = adopted({ ...testSettings, skipAnalysis: true });
+    world.release('r2');
+    world.allowUnjudged('r2');
+    runUntil(world, phaseIs(world, 'Succeeded'));
+    expect(world.primary?.template).toBe('r2');
+  });
+
+  test('a provider that is down holds, and never rolls back', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.metricsDown(true);
+    for (let i = 0; i < 200; i++) {
+      tick(world);
+      world.advance(1_000);
+    }
+    expect(world.status.phase).toBe('Progressing');
+    expect(world.route?.canaryWeight).toBe(20);
+    expect(world.status.conditions?.find(one => one.type === 'Stalled')?.status).toBe('True');
+    world.metricsDown(false);
+    runUntil(world, phaseIs(world, 'Succeeded'));
+  });
+});
+
+describe('urgent decisions', () => {
+  test('H6 a revert aborts at once', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.release('r1');
+    const seen = world.observe();
+    const decision = decideUrgent(seen);
+    expect(decision?.rule).toBe('revert');
+    expect(decision?.actions[0]?.kind).toBe('route');
+    if (decision) world.execute(decision, seen);
+    expect(world.status.phase).toBe('Failed');
+    expect(world.route?.canaryWeight).toBe(0);
+  });
+
+  test('H14 H15 a new revision mid-run restarts from weight 0', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.release('r3');
+    const seen = world.observe();
+    const decision = decideUrgent(seen);
+    expect(decision?.rule).toBe('supersede');
+    if (decision) world.execute(decision, seen);
+    expect(world.route?.canaryWeight).toBe(0);
+    runUntil(world, phaseIs(world, 'Succeeded'));
+    expect(world.primary?.template).toBe('r3');
+  });
+
+  test('a canary without endpoints loses its traffic at once', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.flap('target', true);
+    const seen = world.observe();
+    const decision = decideUrgent(seen);
+    expect(decision?.rule).toBe('unready');
+    if (decision) world.execute(decision, seen);
+    expect(world.status.phase).toBe('Failed');
+  });
+
+  test('H16 traffic never goes to a primary without endpoints', () => {
+    const world = adopted();
+    world.release('r2', 'bad');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.flap('primary', true);
+    for (let i = 0; i < 60; i++) {
+      tick(world);
+      world.advance(1_000);
+    }
+    expect(world.route?.canaryWeight).toBe(20);
+    world.flap('primary', false);
+    runUntil(world, phaseIs(world, 'Failed'));
+  });
+
+  test('an edit of the weights by others is taken back', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.editRoute(90);
+    tick(world);
+    expect(world.route?.canaryWeight).toBe(20);
+  });
+});
+
+describe('promotion', () => {
+  test('H1 a primary that does not come up returns to the last good revision', () => {
+    const world = adopted();
+    world.release('r2', 'deadPrimary');
+    runUntil(world, phaseIs(world, 'Failed'), 800);
+    expect(world.primary?.template).toBe('r1');
+    expect(world.route?.canaryWeight).toBe(0);
+    expect(world.status.lastGood?.hash).toBe('r1');
+  });
+
+  test('H13 a revision that arrives while promoting waits its turn', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, phaseIs(world, 'Promoting'));
+    world.release('r3');
+    runUntil(world, () => world.status.promoted?.hash === 'r2');
+    runUntil(world, () => world.status.phase === 'Succeeded' && world.status.promoted?.hash === 'r3', 800);
+  });
+
+  test('a revert while promoting goes back', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, phaseIs(world, 'Promoting'));
+    world.release('r1');
+    runUntil(world, phaseIs(world, 'Failed'));
+    expect(world.primary?.template).toBe('r1');
+  });
+
+  test('a promoted primary that fails its watch goes back', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.status.stage === 'bake');
+    world.flap('primary', true);
+    tick(world);
+    expect(world.status.stage).toBe('back');
+    tick(world);
+    expect(world.route?.canaryWeight).toBeGreaterThan(0);
+    world.flap('primary', false);
+    runUntil(world, phaseIs(world, 'Failed'));
+    expect(world.primary?.template).toBe('r1');
+  });
+});
+
+describe('commands', () => {
+  test('pause holds the weight, judging goes on, resume lets it rise', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.command('pause', 'r2', 'c1');
+    for (let i = 0; i < 60; i++) {
+      tick(world);
+      world.advance(1_000);
+    }
+    expect(world.route?.canaryWeight).toBe(20);
+    world.command('resume', 'r2', 'c2');
+    runUntil(world, phaseIs(world, 'Succeeded'));
+  });
+
+  test('promote goes past the rest of the analysis; it is bound to one revision', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.command('promote', 'r9', 'c1');
+    tick(world);
+    expect(world.status.transitions?.at(-1)?.reason).toBe('CommandRefused');
+    world.allowUnjudged('r2');
+    world.command('promote', 'r2', 'c2');
+    runUntil(world, phaseIs(world, 'Promoting'), 3);
+    runUntil(world, phaseIs(world, 'Succeeded'));
+  });
+
+  test('abort, then retry is a new run of the same revision', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    const first = world.status.run?.id;
+    world.command('abort', 'r2', 'c1');
+    tick(world);
+    expect(world.status.phase).toBe('Failed');
+    world.command('retry', 'r2', 'c2');
+    runUntil(world, phaseIs(world, 'Progressing'));
+    expect(world.status.run?.id).not.toBe(first);
+    runUntil(world, phaseIs(world, 'Succeeded'));
+  });
+});
+
+describe('deletion', () => {
+  test.each(['Initialized', 'Progressing', 'Promoting'])('gives the workload back from %s', phase => {
+    const world = adopted();
+    if (phase !== 'Initialized') world.release('r2');
+    runUntil(world, () => world.status.phase === phase && (phase !== 'Progressing' || world.route?.canaryWeight === 20));
+    world.remove();
+    runUntil(world, () => !world.hasFinalizer);
+    expect(world.apexSelects).toBe('target');
+    expect(world.target.replicas).toBeGreaterThan(0);
+    expect(world.target.pausedBy).toBe('nobody');
+  });
+});
+
+const step = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant('tick' as const), crashAfter: fc.option(fc.nat(2), { nil: undefined }) }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('roll' as const) }) },
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.constantFrom(500, 3_000, 11_000, 70_000) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('release' as const), revision: fc.constantFrom('r1', 'r2', 'r3', 'r4') }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('flap' as const), arm: fc.constantFrom('target' as const, 'primary' as const), isDown: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('metrics' as const), isDown: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('edit' as const), weight: fc.constantFrom(0, 10, 100) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('command' as const), verb: fc.constantFrom('pause' as const, 'resume' as const, 'abort' as const, 'retry' as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('userPause' as const), isPaused: fc.boolean() }) },
+);
+const natures = fc.record({
+  r2: fc.constantFrom<Nature>('good', 'bad', 'dead', 'deadPrimary'),
+  r3: fc.constantFrom<Nature>('good', 'bad', 'dead'),
+  r4: fc.constantFrom<Nature>('good', 'bad'),
+});
+
+describe('any life', () => {
+  test('keeps the invariants under crashes, flaps and edits, and settles when they stop', () => {
+    let commands = 0;
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), natures, (steps, natureOf) => {
+        const world = adopted();
+        for (const one of steps) {
+          if (one.kind === 'tick') tick(world, one.crashAfter);
+          else if (one.kind === 'roll') world.settleWorkloads();
+          else if (one.kind === 'advance') world.advance(one.ms);
+          else if (one.kind === 'release') world.release(one.revision, one.revision === 'r1' ? 'good' : natureOf[one.revision as 'r2']);
+          else if (one.kind === 'flap') world.flap(one.arm, one.isDown);
+          else if (one.kind === 'metrics') world.metricsDown(one.isDown);
+          else if (one.kind === 'edit') world.editRoute(one.weight);
+          else if (one.kind === 'userPause') world.pauseByUser(one.isPaused);
+          else world.command(one.verb, world.status.run?.revision ?? 'r2', `c${++commands}`);
+        }
+        world.flap('target', false);
+        world.flap('primary', false);
+        world.metricsDown(false);
+        world.pauseByUser(false);
+        world.command('resume', world.status.run?.revision ?? 'r2', `c${++commands}`);
+        runUntil(world, () => ['Initialized', 'Succeeded', 'Failed'].includes(world.status.phase ?? '') && !needsTick(world.observe()), 900);
+        expect(world.route?.canaryWeight).toBe(0);
+        expect(world.target.pausedBy).not.toBe('engine');
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test('the table of phases is total', () => {
+    for (const phase of PHASES) {
+      const world = adopted();
+      world.release('r2');
+      runUntil(world, () => world.route?.canaryWeight === 20);
+      const seen = world.observe();
+      seen.status = { ...seen.status, phase };
+      expect(() => decide(seen)).not.toThrow();
+    }
+  });
+});
