@@ -1,0 +1,227 @@
+/**
+ * Carries out the ordered actions of a decision. Each write has the observed version as its precondition; the first
+ * that fails ends the tick. Only a take-away reads the route afresh and writes again (fence rule 2). It decides nothing.
+ */
+import { STATUS_BYTES_MAX } from '../api/status.ts';
+import type { Action } from '../core/decision.ts';
+import { retakeAway } from '../core/fence.ts';
+import * as resources from '../kubernetes/resources.ts';
+import { ApiError, type ApiClient, type KubernetesObject } from '../kubernetes/types.ts';
+import { primaryOf, targetPatch } from '../workloads/deployment.ts';
+import { storedRevision } from '../workloads/revisions.ts';
+import { apexPatch, armService, portsOf, primarySelector, type ServiceSettings, targetSelector } from '../workloads/service.ts';
+import { formatStamp, type Stamp } from '../../steppers/stepper.ts';
+import type { Sighting } from './observe.ts';
+import { FINALIZER, ownerReferenceOf, ownLabels, type World } from './world.ts';
+
+export type Outcome = { kind: 'done' } | { kind: 'conflict'; action: Action['kind'] } | { kind: 'failed'; action: Action['kind']; error: ApiError };
+
+/** A take-away meets at most this many newer versions of the route before it gives up until the next tick. */
+const LOWER_TRIES_MAX = 5;
+
+export async function act(world: World, sighting: Sighting, actions: readonly Action[]): Promise<Outcome> {
+  let lowered: Stamp | undefined;
+  for (const action of actions) {
+    try {
+      if (action.kind === 'route' && action.mode === 'lower') {
+        const stamp = await lowerRoute(world, sighting, action);
+        if (!stamp) return { kind: 'conflict', action: action.kind };
+        lowered = stamp;
+      } else if (action.kind === 'status' && lowered && lowered.epoch !== action.status.routeEpoch) {
+        const status = { ...action.status, epoch: lowered.epoch, routeEpoch: lowered.epoch };
+        await perform(world, sighting, { kind: 'status', status });
+      } else {
+        await perform(world, sighting, action);
+      }
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.kind === 'conflict' || error.kind === 'alreadyExists') return { kind: 'conflict', action: action.kind };
+      return { kind: 'failed', action: action.kind, error };
+    }
+  }
+  return { kind: 'done' };
+}
+
+async function perform(world: World, sighting: Sighting, action: Action): Promise<void> {
+  const { client, stores } = world;
+  const { canary, names } = sighting;
+  switch (action.kind) {
+    case 'status':
+      return await writeStatus(world, sighting, action.status);
+    case 'route':
+      return await writeRoute(world, sighting, action, sighting.observation.route?.resourceVersion, client);
+    case 'target': {
+      if (!sighting.target) throw new ApiError('conflict', 'the target is gone');
+      const patch = targetPatch({
+        resourceVersion: sighting.target.metadata.resourceVersion ?? '',
+        stamp: String(action.epoch),
+        ...(action.replicas === undefined ? {} : { replicas: action.replicas }),
+        ...(action.paused === undefined ? {} : { paused: action.paused }),
+      });
+      return stores.deployments.absorb(await client.mergePatch(resources.deployments, names.namespace, names.target, patch));
+    }
+    case 'primary':
+      return await applyPrimary(world, sighting, action.revision, { surge: action.surge, stamp: String(action.epoch) });
+    case 'createPrimary':
+      return await applyPrimary(world, sighting, action.revision, { surge: false, stamp: String(action.epoch), replicas: action.replicas });
+    case 'storeRevision':
+      return await storeRevision(world, sighting, action.revision);
+    case 'applyServices':
+      return await applyServices(world, sighting);
+    case 'pointApex':
+      return await pointApex(world, sighting, action.at);
+    case 'deletePrimary':
+      await client.delete(resources.deployments, names.namespace, names.primaryWorkload);
+      return stores.deployments.forget(names.namespace, names.primaryWorkload);
+    case 'addFinalizer':
+    case 'removeFinalizer': {
+      const others = canary.finalizers.filter(finalizer => finalizer !== FINALIZER);
+      const finalizers = action.kind === 'addFinalizer' ? [...others, FINALIZER] : others;
+      const patch = { metadata: { resourceVersion: sighting.object.metadata.resourceVersion, finalizers } };
+      const answer = await client.mergePatch(world.types.canaries, names.namespace, canary.name, patch);
+      return stores.canaries.absorb(answer);
+    }
+    default:
+      return action satisfies never;
+  }
+}
+
+async function writeStatus(world: World, sighting: Sighting, status: object): Promise<void> {
+  const bytes = Buffer.byteLength(JSON.stringify(status));
+  if (bytes > STATUS_BYTES_MAX) throw new Error(`status of ${bytes} bytes is larger than ${STATUS_BYTES_MAX}`);
+  const answer = await world.client.replaceStatus(world.types.canaries, { ...sighting.object, status });
+  world.stores.canaries.absorb(answer);
+  // A later action of this decision may write the same object again.
+  sighting.object = answer;
+}
+
+function routeContext(sighting: Sighting) {
+  const { namespace, apex, primary, canary } = sighting.names;
+  return { namespace, apex, primary, canary, labels: ownLabels(sighting.object), ownerReference: ownerReferenceOf(sighting.object) };
+}
+
+type RouteAction = Extract<Action, { kind: 'route' }>;
+
+async function writeRoute(world: World, sighting: Sighting, action: RouteAction, resourceVersion: string | undefined, client: ApiClient): Promise<void> {
+  const { stepper, stores } = world;
+  for (const object of stepper.desired(routeContext(sighting), action.split, action.stamp)) {
+    const isNew = action.mode === 'create' || resourceVersion === undefined;
+    const answer = isNew
+      ? await client.create(stepper.routeType, object)
+      : await client.apply(stepper.routeType, { ...object, metadata: { ...object.metadata, resourceVersion } }, { force: true });
+    stores.routes.absorb(answer);
+  }
+}
+
+/** The stamp that landed, or undefined when the take-away is void. */
+async function lowerRoute(world: World, sighting: Sighting, action: RouteAction): Promise<Stamp | undefined> {
+  const { stepper, urgentClient, stores } = world;
+  const { names } = sighting;
+  let { stamp } = action;
+  let resourceVersion = sighting.observation.route?.resourceVersion;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await writeRoute(world, sighting, { ...action, stamp }, resourceVersion, urgentClient);
+      return stamp;
+    } catch (error) {
+      const isUnsure = error instanceof ApiError && ['conflict', 'timeout', 'network', 'alreadyExists'].includes(error.kind);
+      if (!isUnsure || attempt >= LOWER_TRIES_MAX) throw error;
+    }
+    const object = await urgentClient.get(stepper.routeType, names.namespace, names.apex);
+    if (object) stores.routes.absorb(object);
+    const answer = retakeAway({ stamp, canaryWeight: action.split.canaryWeight }, stepper.observed(names, object));
+    if (answer.kind === 'landed') return stamp;
+    if (answer.kind === 'void') return undefined;
+    ({ stamp, resourceVersion } = answer);
+  }
+}
+
+async function storeRevision(world: World, sighting: Sighting, revision: string): Promise<void> {
+  const { target, canary, observation, object } = sighting;
+  if (!target || observation.target?.revision !== revision) throw new ApiError('conflict', `the target is no longer of revision ${revision}`);
+  const stored = storedRevision(canary, ownLabels(object), ownerReferenceOf(object), revision, target);
+  try {
+    world.stores.controllerRevisions.absorb(await world.client.create(resources.controllerRevisions, stored));
+  } catch (error) {
+    // Stored before, by a tick whose reply was lost: it is immutable, so it is the same.
+    if (!(error instanceof ApiError) || error.kind !== 'alreadyExists') throw error;
+    const there = await world.client.get(resources.controllerRevisions, canary.namespace, stored.metadata.name);
+    if (there) world.stores.controllerRevisions.absorb(there);
+  }
+}
+
+async function applyPrimary(world: World, sighting: Sighting, revision: string, how: { surge: boolean; stamp: string; replicas?: number }): Promise<void> {
+  const { names, canary, label, target, primary, object } = sighting;
+  const stored = world.stores.controllerRevisions
+    .all(names.namespace)
+    .find(one => one.metadata.labels?.['serin.dev/revision'] === revision && one.metadata.ownerReferences?.some(owner => owner.uid === canary.uid));
+  if (!stored || !label) throw new ApiError('conflict', `no stored template of revision ${revision}`);
+  const resourceVersion = primary?.metadata.resourceVersion;
+  const desired = primaryOf({
+    namespace: names.namespace,
+    targetName: names.target,
+    target,
+    stored,
+    revision,
+    label,
+    labels: ownLabels(object),
+    owner: ownerReferenceOf(object),
+    replicas: how.replicas ?? primary?.spec?.replicas ?? 1,
+    surge: how.surge,
+    stamp: how.stamp,
+    ...(resourceVersion ? { resourceVersion } : {}),
+  });
+  if (!primary) await world.client.apply(resources.deployments, desired, { force: true, dryRun: true });
+  world.stores.deployments.absorb(await world.client.apply(resources.deployments, desired, { force: true }));
+}
+
+function serviceSettingsOf(sighting: Sighting): ServiceSettings {
+  const { service } = sighting.canary.spec;
+  const metadata: ServiceSettings['metadata'] = {};
+  for (const arm of ['apex', 'primary', 'canary'] as const) {
+    const extra = service[arm];
+    if (extra) metadata[arm] = { ...(extra.labels ? { labels: extra.labels } : {}), ...(extra.annotations ? { annotations: extra.annotations } : {}) };
+  }
+  return {
+    port: service.port,
+    portName: service.portName ?? 'http',
+    targetPort: (service.targetPort as number | string | undefined) ?? service.port,
+    ...(service.appProtocol ? { appProtocol: service.appProtocol } : {}),
+    portDiscovery: service.portDiscovery ?? false,
+    ...(service.trafficDistribution ? { trafficDistribution: service.trafficDistribution } : {}),
+    metadata,
+  };
+}
+
+function armOf(sighting: Sighting, arm: 'apex' | 'primary' | 'canary'): KubernetesObject {
+  const { names, label, target, apex, object } = sighting;
+  if (!label || !target) throw new ApiError('conflict', 'the target is gone');
+  const settings = serviceSettingsOf(sighting);
+  const foreignApex = arm === 'apex' ? undefined : apex;
+  return armService({
+    arm,
+    name: names[arm],
+    namespace: names.namespace,
+    selector: arm === 'canary' ? targetSelector(label) : primarySelector(label),
+    ports: portsOf(settings, target, foreignApex),
+    settings,
+    labels: ownLabels(object),
+    owner: ownerReferenceOf(object),
+  });
+}
+
+async function applyServices(world: World, sighting: Sighting): Promise<void> {
+  for (const arm of ['primary', 'canary'] as const) {
+    world.stores.services.absorb(await world.client.apply(resources.services, armOf(sighting, arm), { force: true }));
+  }
+}
+
+async function pointApex(world: World, sighting: Sighting, at: 'primary' | 'target'): Promise<void> {
+  const { apex, label, names } = sighting;
+  if (!label) throw new ApiError('conflict', 'the target is gone');
+  const selector = at === 'primary' ? primarySelector(label) : targetSelector(label);
+  const answer = apex
+    ? await world.client.mergePatch(resources.services, names.namespace, names.apex, apexPatch(apex, selector, at))
+    : await world.client.create(resources.services, armOf(sighting, 'apex'));
+  world.stores.services.absorb(answer);
+}

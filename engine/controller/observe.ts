@@ -1,0 +1,150 @@
+/**
+ * Gathers one immutable observation of a canary from the watch caches, without any request. What the caches do not
+ * hold (companions of the target, trouble of pods) is read by `inspect.ts` and handed in as obstacles.
+ */
+import { type Canary, decodeCanary, formatProblem } from '../api/decode.ts';
+import type { CanaryStatus } from '../api/status.ts';
+import { parseCommand } from '../core/commands.ts';
+import type { Judgement, Observation, Problem } from '../core/observation.ts';
+import { settingsOf } from '../core/settings.ts';
+import type { KubernetesObject } from '../kubernetes/types.ts';
+import { primaryName, type SelectorLabel, selectorLabelOf, workloadOf } from '../workloads/deployment.ts';
+import { isSameSelector, primarySelector, readyEndpoints, targetSelector } from '../workloads/service.ts';
+import type { RouteNames } from '../../steppers/stepper.ts';
+import { CACHE_LIVE_MS, FINALIZER, OWNER_LABEL, type World } from './world.ts';
+
+/** The observation and the very objects that it was made of: the preconditions of the writes that follow. */
+export interface Sighting {
+  observation: Observation;
+  object: KubernetesObject;
+  canary: Canary;
+  names: RouteNames & { target: string; primaryWorkload: string };
+  label: SelectorLabel | undefined;
+  target: KubernetesObject | undefined;
+  primary: KubernetesObject | undefined;
+  apex: KubernetesObject | undefined;
+}
+
+export interface Inputs {
+  obstacles: readonly Problem[];
+  judgement: Judgement | undefined;
+  /** The last spec of this canary that was accepted: a broken edit must not blind the take-aways. */
+  lastAccepted: Canary | undefined;
+}
+
+export type Sight = { kind: 'gone' } | { kind: 'refused'; object: KubernetesObject; problems: Problem[] } | { kind: 'seen'; sighting: Sighting };
+
+export function observe(world: World, namespace: string, name: string, inputs: Inputs): Sight {
+  const object = world.stores.canaries.get(namespace, name);
+  if (!object) return { kind: 'gone' };
+  const decoded = decodeCanary(object);
+  const problems: Problem[] = decoded.ok
+    ? ownProblems(world, decoded.canary)
+    : decoded.problems.map(problem => ({ reason: problem.reason, field: problem.field, message: formatProblem(problem).slice(problem.field.length + 1) }));
+  const canary = decoded.ok ? decoded.canary : inputs.lastAccepted && { ...inputs.lastAccepted, ...metadataOf(object) };
+  if (!canary) return { kind: 'refused', object, problems };
+  return { kind: 'seen', sighting: sight(world, object, canary, problems, inputs) };
+}
+
+function metadataOf(object: KubernetesObject): Partial<Canary> {
+  const { generation = 0, resourceVersion = '', annotations = {}, finalizers = [], deletionTimestamp } = object.metadata;
+  return { generation, resourceVersion, annotations, finalizers, ...(deletionTimestamp ? { deletionTimestamp } : {}) };
+}
+
+/** Problems that one object alone does not show: another Canary, older, on the same target. */
+function ownProblems(world: World, canary: Canary): Problem[] {
+  const rivals = world.stores.canaries.all(canary.namespace).filter(other => {
+    if (other.metadata.uid === canary.uid || other.spec?.targetRef?.name !== canary.spec.targetRef.name) return false;
+    return rank(other.metadata) < rank({ creationTimestamp: canary.creationTimestamp, name: canary.name });
+  });
+  const [older] = rivals;
+  if (!older) return [];
+  return [{ reason: 'TargetTaken', field: 'spec.targetRef', message: `Canary ${older.metadata.name} is older and has the same target ${canary.spec.targetRef.name}` }];
+}
+
+function rank(metadata: { creationTimestamp?: string; name: string }): string {
+  return `${metadata.creationTimestamp ?? ''}/${metadata.name}`;
+}
+
+function sight(world: World, object: KubernetesObject, canary: Canary, problems: Problem[], inputs: Inputs): Sighting {
+  const { stores } = world;
+  const { namespace } = canary;
+  const settings = settingsOf(canary, world.defaults);
+  const names = {
+    namespace,
+    apex: settings.apexName,
+    primary: `${settings.apexName}-primary`,
+    canary: `${settings.apexName}-canary`,
+    target: settings.targetName,
+    primaryWorkload: primaryName(settings.targetName),
+  };
+  const target = stores.deployments.get(namespace, names.target);
+  const primary = stores.deployments.get(namespace, names.primaryWorkload);
+  const apex = stores.services.get(namespace, names.apex);
+  const label = target && selectorLabelOf(target, world.selectorLabels);
+  const status = (object.status ?? {}) as CanaryStatus;
+  const replicaSets = stores.replicaSets.all(namespace);
+  const slices = stores.endpointSlices.all(namespace);
+  const isOwn = (one: KubernetesObject | undefined) => one?.metadata.labels?.[OWNER_LABEL] === canary.uid;
+  const deletingSince = canary.deletionTimestamp ? Date.parse(canary.deletionTimestamp) : undefined;
+  const obstacles = [...inputs.obstacles];
+  if (target && !label) {
+    obstacles.push({ reason: 'InvalidSpec', message: `Deployment ${names.target} selects its pods by none of the labels ${world.selectorLabels.join(', ')}.` });
+  }
+  const foreign = [primary, stores.services.get(namespace, names.primary), stores.services.get(namespace, names.canary)].find(one => one && !isOwn(one));
+  if (foreign) {
+    obstacles.push({ reason: 'FieldOwnedByOther', message: `${foreign.kind ?? 'Object'} ${foreign.metadata.name} exists already and belongs to somebody else.` });
+  }
+  const observation: Observation = {
+    now: world.clock.now(),
+    canary: {
+      namespace,
+      name: canary.name,
+      uid: canary.uid,
+      generation: canary.generation,
+      isDeleting: deletingSince !== undefined,
+      deletingSince,
+      hasFinalizer: canary.finalizers.includes(FINALIZER),
+    },
+    settings,
+    status,
+    problems,
+    obstacles,
+    target: target && workloadOf(target, replicaSets),
+    primary: primary && isOwn(primary) ? workloadOf(primary, replicaSets) : undefined,
+    route: world.stepper.observed(names, stores.routes.get(namespace, names.apex)),
+    endpoints: { primary: readyEndpoints(slices, names.primary), canary: readyEndpoints(slices, names.canary) },
+    objects: {
+      hasServices: isOwn(stores.services.get(namespace, names.primary)) && isOwn(stores.services.get(namespace, names.canary)),
+      apexSelects: apexSelects(apex, label),
+    },
+    stored: new Set(
+      stores.controllerRevisions
+        .all(namespace)
+        .filter(isOwn)
+        .map(revision => revision.metadata.labels?.['serin.dev/revision'] ?? ''),
+    ),
+    command: commandOf(canary.annotations, status),
+    staleCaches: staleCaches(world),
+    judgement: inputs.judgement,
+  };
+  return { observation, object, canary, names, label, target, primary, apex };
+}
+
+function apexSelects(apex: KubernetesObject | undefined, label: SelectorLabel | undefined): 'primary' | 'target' | 'nothing' {
+  if (!apex || !label) return 'nothing';
+  if (isSameSelector(apex.spec?.selector, primarySelector(label))) return 'primary';
+  return apex.spec?.selector?.[label.key] === targetSelector(label)[label.key] ? 'target' : 'nothing';
+}
+
+function commandOf(annotations: Record<string, string>, status: CanaryStatus) {
+  const parsed = parseCommand(annotations);
+  if (!parsed?.ok || parsed.command.id === status.handledCommand) return undefined;
+  return parsed.command;
+}
+
+function staleCaches(world: World): string[] {
+  const { canaries, deployments, replicaSets, endpointSlices, routes } = world.stores;
+  const oldest = world.clock.now() - CACHE_LIVE_MS;
+  return [canaries, deployments, replicaSets, endpointSlices, routes].filter(store => store.liveAt() < oldest).map(store => store.type.plural);
+}

@@ -1,0 +1,53 @@
+/**
+ * What the controller holds of the cluster: one store for each watched kind, the client, and the stepper of the
+ * provider. Built once by `main`; observe reads the stores, act writes through the client and absorbs the answers.
+ */
+import type { Clock } from '../clock.ts';
+import type { EngineDefaults } from '../core/settings.ts';
+import type { ApiClient, KubernetesObject, ResourceType, Store } from '../kubernetes/types.ts';
+import type { Stepper } from '../../steppers/stepper.ts';
+
+export interface Stores {
+  canaries: Store;
+  metricTemplates: Store;
+  alertProviders: Store;
+  deployments: Store;
+  replicaSets: Store;
+  services: Store;
+  endpointSlices: Store;
+  controllerRevisions: Store;
+  routes: Store;
+}
+
+export interface World {
+  clock: Clock;
+  client: ApiClient;
+  /** The same client without the client-side limit: for take-aways. */
+  urgentClient: ApiClient;
+  stores: Stores;
+  stepper: Stepper;
+  types: { canaries: ResourceType };
+  selectorLabels: readonly string[];
+  defaults: EngineDefaults;
+}
+
+/** On every object that the engine creates; the watch of our own objects selects by it. */
+export const OWNER_LABEL = 'serin.dev/canary-uid';
+export const FINALIZER = 'serin.dev/release';
+/** A cache without an event or a bookmark for this long may not raise anybody's traffic. */
+export const CACHE_LIVE_MS = 90_000;
+
+export function ownLabels(canary: KubernetesObject): Record<string, string> {
+  return { [OWNER_LABEL]: canary.metadata.uid ?? '', 'app.kubernetes.io/managed-by': 'serin' };
+}
+
+export function ownerReferenceOf(canary: KubernetesObject) {
+  return {
+    apiVersion: canary.apiVersion,
+    kind: canary.kind,
+    name: canary.metadata.name,
+    uid: canary.metadata.uid ?? '',
+    controller: true,
+    blockOwnerDeletion: true,
+  };
+}

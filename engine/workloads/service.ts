@@ -1,0 +1,132 @@
+/**
+ * The three Services: apex, which clients call, primary and canary. What the engine creates it applies whole; an apex
+ * that was there before keeps everything but its selector, and gets that back on deletion. Pure: no I/O.
+ */
+import type { KubernetesObject, OwnerReference } from '../kubernetes/types.ts';
+import type { SelectorLabel } from './deployment.ts';
+
+/** The selector that an adopted apex Service had, as JSON. */
+export const ORIGINAL_SELECTOR_ANNOTATION = 'serin.dev/original-selector';
+
+export interface ServiceSettings {
+  port: number;
+  portName: string;
+  targetPort: number | string;
+  appProtocol?: string;
+  portDiscovery: boolean;
+  trafficDistribution?: string;
+  metadata: Partial<Record<'apex' | 'primary' | 'canary', { labels?: Record<string, string>; annotations?: Record<string, string> }>>;
+}
+
+/** Containers that meshes inject: their ports are not the application's. */
+const SIDECARS = ['istio-proxy', 'envoy', 'linkerd-proxy'];
+
+export function portsOf(settings: ServiceSettings, target: KubernetesObject, apex: KubernetesObject | undefined): object[] {
+  // Every port of the root must exist on both backends, or that backend gets nothing of it.
+  if (apex) {
+    return (apex.spec.ports ?? []).map(({ nodePort: _nodePort, ...port }: any) => port);
+  }
+  const first = {
+    name: settings.portName,
+    port: settings.port,
+    targetPort: settings.targetPort,
+    protocol: 'TCP',
+    ...(settings.appProtocol ? { appProtocol: settings.appProtocol } : {}),
+  };
+  if (!settings.portDiscovery) return [first];
+  const found: object[] = [];
+  for (const container of target.spec.template.spec.containers ?? []) {
+    if (SIDECARS.includes(container.name)) continue;
+    for (const port of container.ports ?? []) {
+      if (port.containerPort === settings.targetPort || port.name === settings.targetPort || port.containerPort === settings.port) continue;
+      const name = port.name ?? `tcp-${container.name}-${port.containerPort}`.slice(0, 15);
+      found.push({ name, port: port.containerPort, targetPort: port.name ?? port.containerPort, protocol: 'TCP' });
+    }
+  }
+  return [first, ...found];
+}
+
+export function armService(input: {
+  arm: 'apex' | 'primary' | 'canary';
+  name: string;
+  namespace: string;
+  selector: Record<string, string>;
+  ports: object[];
+  settings: ServiceSettings;
+  labels: Record<string, string>;
+  owner: OwnerReference;
+}): KubernetesObject {
+  const extra = input.settings.metadata[input.arm] ?? {};
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name: input.name,
+      namespace: input.namespace,
+      labels: { ...extra.labels, ...input.labels },
+      ...(extra.annotations ? { annotations: extra.annotations } : {}),
+      ownerReferences: [input.owner],
+    },
+    spec: {
+      type: 'ClusterIP',
+      selector: input.selector,
+      ports: input.ports,
+      ...(input.settings.trafficDistribution ? { trafficDistribution: input.settings.trafficDistribution } : {}),
+    },
+  };
+}
+
+export function primarySelector(label: SelectorLabel): Record<string, string> {
+  return { [label.key]: `${label.value}-primary` };
+}
+
+export function targetSelector(label: SelectorLabel): Record<string, string> {
+  return { [label.key]: label.value };
+}
+
+export function isSameSelector(a: Record<string, string> | undefined, b: Record<string, string>): boolean {
+  const keys = Object.keys(a ?? {});
+  return keys.length === Object.keys(b).length && keys.every(key => a?.[key] === b[key]);
+}
+
+/** Points an apex that is the user's own at other pods, remembers what it selected, or gives that back. */
+export function apexPatch(apex: KubernetesObject, selector: Record<string, string>, at: 'primary' | 'target'): object {
+  const current: Record<string, string> = apex.spec.selector ?? {};
+  const original = apex.metadata.annotations?.[ORIGINAL_SELECTOR_ANNOTATION];
+  const restored = at === 'target' && original ? (JSON.parse(original) as Record<string, string>) : selector;
+  const gone = Object.fromEntries(Object.keys(current).filter(key => !(key in restored)).map(key => [key, null]));
+  return {
+    metadata: {
+      resourceVersion: apex.metadata.resourceVersion,
+      annotations: { [ORIGINAL_SELECTOR_ANNOTATION]: at === 'target' ? null : (original ?? JSON.stringify(current)) },
+    },
+    spec: { selector: { ...gone, ...restored } },
+  };
+}
+
+/** Ready endpoints of a Service, by pod. */
+export function readyEndpoints(slices: readonly KubernetesObject[], service: string): number {
+  const ready = new Set<string>();
+  for (const slice of slices) {
+    if (slice.metadata.labels?.['kubernetes.io/service-name'] !== service) continue;
+    for (const endpoint of slice['endpoints'] ?? []) {
+      if (endpoint.conditions?.ready === false || endpoint.conditions?.terminating === true) continue;
+      ready.add(endpoint.targetRef?.name ?? endpoint.addresses?.[0] ?? '');
+    }
+  }
+  return ready.size;
+}
+
+/** Addresses of the ready pods of a Service, for analyzers that ask the pods. */
+export function readyPods(slices: readonly KubernetesObject[], service: string): { name: string; ip: string }[] {
+  const pods = new Map<string, string>();
+  for (const slice of slices) {
+    if (slice.metadata.labels?.['kubernetes.io/service-name'] !== service) continue;
+    for (const endpoint of slice['endpoints'] ?? []) {
+      if (endpoint.conditions?.ready === false || endpoint.conditions?.terminating === true) continue;
+      const ip = endpoint.addresses?.[0];
+      if (ip) pods.set(endpoint.targetRef?.name ?? ip, ip);
+    }
+  }
+  return [...pods].map(([name, ip]) => ({ name, ip }));
+}
