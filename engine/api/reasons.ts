@@ -6,12 +6,24 @@ export const reasons = {
   Accepted: 'The object is valid and supported.',
   InvalidSpec: 'A field has a value that cannot work.',
   NotSupportedYet: 'A field asks for something that Serin does not do yet.',
+  Retired: 'A field asks for something that no longer exists.',
+  UnknownProvider: 'A provider has a name that is not known.',
+  MetricTemplateNotFound: 'A metric refers to a MetricTemplate that does not exist.',
+  MetricTemplateRefused: 'A metric refers to a MetricTemplate that is not valid or not supported.',
+  AlertProviderNotFound: 'An alert refers to an AlertProvider that does not exist.',
+  AlertProviderRefused: 'An alert refers to an AlertProvider that is not valid or not supported.',
+  SecretNotFound: 'A Secret that is referred to does not exist or lacks a key.',
   TargetNotFound: 'The target does not exist.',
   TargetTaken: 'An older Canary has the same target.',
   TargetHasAutoscaler: 'An autoscaler scales the target.',
   TargetPausedByUser:
     'The target was paused by its user; nothing starts and nothing rises until it is resumed.',
   CompanionExcludesPrimary: "An object that selects the target's pods would not select the primary's.",
+  PrimaryDryRunRefused: 'The API server would refuse the primary.',
+  QuotaExceeded: 'A quota does not leave room for the pods.',
+  ImagePullFailed: 'An image cannot be pulled.',
+  PodsUnschedulable: 'No node can take the pods.',
+  Forbidden: 'The engine lacks a permission that it needs.',
   FieldOwnedByOther: 'Another manager applies a field that Serin has to write.',
   Contested: 'Another manager keeps taking back a field that Serin writes.',
   CacheStale: 'A watch has been silent for too long; traffic is not raised on old knowledge.',
@@ -52,3 +64,15 @@ export const reasons = {
 } as const;
 
 export type Reason = keyof typeof reasons;
+
+/** What each condition of a Canary says; the sentence describes status True. */
+export const conditionTypes = {
+  Accepted: 'The object is valid, supported, and has its target for itself.',
+  Ready: 'The apex Service is served: by the primary, or by the canary that takes its place.',
+  Progressing: 'A revision is being rolled out.',
+  Promoted: "The last revision was promoted; the reason is the phase. Flagger's condition.",
+  Stalled: 'The run cannot go on by itself; somebody has to act.',
+  Contested: 'Another manager keeps taking back a field that Serin writes.',
+} as const;
+
+export type ConditionType = keyof typeof conditionTypes;

@@ -9,12 +9,22 @@ import * as resources from '../kubernetes/resources.ts';
 import { ApiError, type ApiClient, type KubernetesObject } from '../kubernetes/types.ts';
 import { primaryOf, targetPatch } from '../workloads/deployment.ts';
 import { storedRevision } from '../workloads/revisions.ts';
-import { apexPatch, armService, portsOf, primarySelector, type ServiceSettings, targetSelector } from '../workloads/service.ts';
+import {
+  apexPatch,
+  armService,
+  portsOf,
+  primarySelector,
+  type ServiceSettings,
+  targetSelector,
+} from '../workloads/service.ts';
 import { formatStamp, type Stamp } from '../../steppers/stepper.ts';
 import type { Sighting } from './observe.ts';
 import { FINALIZER, ownerReferenceOf, ownLabels, type World } from './world.ts';
 
-export type Outcome = { kind: 'done' } | { kind: 'conflict'; action: Action['kind'] } | { kind: 'failed'; action: Action['kind']; error: ApiError };
+export type Outcome =
+  | { kind: 'done' }
+  | { kind: 'conflict'; action: Action['kind'] }
+  | { kind: 'failed'; action: Action['kind']; error: ApiError };
 
 /** A take-away meets at most this many newer versions of the route before it gives up until the next tick. */
 const LOWER_TRIES_MAX = 5;
@@ -35,7 +45,8 @@ export async function act(world: World, sighting: Sighting, actions: readonly Ac
       }
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.kind === 'conflict' || error.kind === 'alreadyExists') return { kind: 'conflict', action: action.kind };
+      if (error.kind === 'conflict' || error.kind === 'alreadyExists')
+        return { kind: 'conflict', action: action.kind };
       return { kind: 'failed', action: action.kind, error };
     }
   }
@@ -58,12 +69,21 @@ async function perform(world: World, sighting: Sighting, action: Action): Promis
         ...(action.replicas === undefined ? {} : { replicas: action.replicas }),
         ...(action.paused === undefined ? {} : { paused: action.paused }),
       });
-      return stores.deployments.absorb(await client.mergePatch(resources.deployments, names.namespace, names.target, patch));
+      return stores.deployments.absorb(
+        await client.mergePatch(resources.deployments, names.namespace, names.target, patch),
+      );
     }
     case 'primary':
-      return await applyPrimary(world, sighting, action.revision, { surge: action.surge, stamp: String(action.epoch) });
+      return await applyPrimary(world, sighting, action.revision, {
+        surge: action.surge,
+        stamp: String(action.epoch),
+      });
     case 'createPrimary':
-      return await applyPrimary(world, sighting, action.revision, { surge: false, stamp: String(action.epoch), replicas: action.replicas });
+      return await applyPrimary(world, sighting, action.revision, {
+        surge: false,
+        stamp: String(action.epoch),
+        replicas: action.replicas,
+      });
     case 'storeRevision':
       return await storeRevision(world, sighting, action.revision);
     case 'applyServices':
@@ -88,7 +108,8 @@ async function perform(world: World, sighting: Sighting, action: Action): Promis
 
 async function writeStatus(world: World, sighting: Sighting, status: object): Promise<void> {
   const bytes = Buffer.byteLength(JSON.stringify(status));
-  if (bytes > STATUS_BYTES_MAX) throw new Error(`status of ${bytes} bytes is larger than ${STATUS_BYTES_MAX}`);
+  if (bytes > STATUS_BYTES_MAX)
+    throw new Error(`status of ${bytes} bytes is larger than ${STATUS_BYTES_MAX}`);
   const answer = await world.client.replaceStatus(world.types.canaries, { ...sighting.object, status });
   world.stores.canaries.absorb(answer);
   // A later action of this decision may write the same object again.
@@ -97,18 +118,35 @@ async function writeStatus(world: World, sighting: Sighting, status: object): Pr
 
 function routeContext(sighting: Sighting) {
   const { namespace, apex, primary, canary } = sighting.names;
-  return { namespace, apex, primary, canary, labels: ownLabels(sighting.object), ownerReference: ownerReferenceOf(sighting.object) };
+  return {
+    namespace,
+    apex,
+    primary,
+    canary,
+    labels: ownLabels(sighting.object),
+    ownerReference: ownerReferenceOf(sighting.object),
+  };
 }
 
 type RouteAction = Extract<Action, { kind: 'route' }>;
 
-async function writeRoute(world: World, sighting: Sighting, action: RouteAction, resourceVersion: string | undefined, client: ApiClient): Promise<void> {
+async function writeRoute(
+  world: World,
+  sighting: Sighting,
+  action: RouteAction,
+  resourceVersion: string | undefined,
+  client: ApiClient,
+): Promise<void> {
   const { stepper, stores } = world;
   for (const object of stepper.desired(routeContext(sighting), action.split, action.stamp)) {
     const isNew = action.mode === 'create' || resourceVersion === undefined;
     const answer = isNew
       ? await client.create(stepper.routeType, object)
-      : await client.apply(stepper.routeType, { ...object, metadata: { ...object.metadata, resourceVersion } }, { force: true });
+      : await client.apply(
+          stepper.routeType,
+          { ...object, metadata: { ...object.metadata, resourceVersion } },
+          { force: true },
+        );
     stores.routes.absorb(answer);
   }
 }
@@ -124,12 +162,16 @@ async function lowerRoute(world: World, sighting: Sighting, action: RouteAction)
       await writeRoute(world, sighting, { ...action, stamp }, resourceVersion, urgentClient);
       return stamp;
     } catch (error) {
-      const isUnsure = error instanceof ApiError && ['conflict', 'timeout', 'network', 'alreadyExists'].includes(error.kind);
+      const isUnsure =
+        error instanceof ApiError && ['conflict', 'timeout', 'network', 'alreadyExists'].includes(error.kind);
       if (!isUnsure || attempt >= LOWER_TRIES_MAX) throw error;
     }
     const object = await urgentClient.get(stepper.routeType, names.namespace, names.apex);
     if (object) stores.routes.absorb(object);
-    const answer = retakeAway({ stamp, canaryWeight: action.split.canaryWeight }, stepper.observed(names, object));
+    const answer = retakeAway(
+      { stamp, canaryWeight: action.split.canaryWeight },
+      stepper.observed(names, object),
+    );
     if (answer.kind === 'landed') return stamp;
     if (answer.kind === 'void') return undefined;
     ({ stamp, resourceVersion } = answer);
@@ -138,23 +180,37 @@ async function lowerRoute(world: World, sighting: Sighting, action: RouteAction)
 
 async function storeRevision(world: World, sighting: Sighting, revision: string): Promise<void> {
   const { target, canary, observation, object } = sighting;
-  if (!target || observation.target?.revision !== revision) throw new ApiError('conflict', `the target is no longer of revision ${revision}`);
+  if (!target || observation.target?.revision !== revision)
+    throw new ApiError('conflict', `the target is no longer of revision ${revision}`);
   const stored = storedRevision(canary, ownLabels(object), ownerReferenceOf(object), revision, target);
   try {
     world.stores.controllerRevisions.absorb(await world.client.create(resources.controllerRevisions, stored));
   } catch (error) {
     // Stored before, by a tick whose reply was lost: it is immutable, so it is the same.
     if (!(error instanceof ApiError) || error.kind !== 'alreadyExists') throw error;
-    const there = await world.client.get(resources.controllerRevisions, canary.namespace, stored.metadata.name);
+    const there = await world.client.get(
+      resources.controllerRevisions,
+      canary.namespace,
+      stored.metadata.name,
+    );
     if (there) world.stores.controllerRevisions.absorb(there);
   }
 }
 
-async function applyPrimary(world: World, sighting: Sighting, revision: string, how: { surge: boolean; stamp: string; replicas?: number }): Promise<void> {
+async function applyPrimary(
+  world: World,
+  sighting: Sighting,
+  revision: string,
+  how: { surge: boolean; stamp: string; replicas?: number },
+): Promise<void> {
   const { names, canary, label, target, primary, object } = sighting;
   const stored = world.stores.controllerRevisions
     .all(names.namespace)
-    .find(one => one.metadata.labels?.['serin.dev/revision'] === revision && one.metadata.ownerReferences?.some(owner => owner.uid === canary.uid));
+    .find(
+      one =>
+        one.metadata.labels?.['serin.dev/revision'] === revision &&
+        one.metadata.ownerReferences?.some(owner => owner.uid === canary.uid),
+    );
   if (!stored || !label) throw new ApiError('conflict', `no stored template of revision ${revision}`);
   const resourceVersion = primary?.metadata.resourceVersion;
   const desired = primaryOf({
@@ -180,7 +236,11 @@ function serviceSettingsOf(sighting: Sighting): ServiceSettings {
   const metadata: ServiceSettings['metadata'] = {};
   for (const arm of ['apex', 'primary', 'canary'] as const) {
     const extra = service[arm];
-    if (extra) metadata[arm] = { ...(extra.labels ? { labels: extra.labels } : {}), ...(extra.annotations ? { annotations: extra.annotations } : {}) };
+    if (extra)
+      metadata[arm] = {
+        ...(extra.labels ? { labels: extra.labels } : {}),
+        ...(extra.annotations ? { annotations: extra.annotations } : {}),
+      };
   }
   return {
     port: service.port,
@@ -212,7 +272,9 @@ function armOf(sighting: Sighting, arm: 'apex' | 'primary' | 'canary'): Kubernet
 
 async function applyServices(world: World, sighting: Sighting): Promise<void> {
   for (const arm of ['primary', 'canary'] as const) {
-    world.stores.services.absorb(await world.client.apply(resources.services, armOf(sighting, arm), { force: true }));
+    world.stores.services.absorb(
+      await world.client.apply(resources.services, armOf(sighting, arm), { force: true }),
+    );
   }
 }
 
@@ -221,7 +283,12 @@ async function pointApex(world: World, sighting: Sighting, at: 'primary' | 'targ
   if (!label) throw new ApiError('conflict', 'the target is gone');
   const selector = at === 'primary' ? primarySelector(label) : targetSelector(label);
   const answer = apex
-    ? await world.client.mergePatch(resources.services, names.namespace, names.apex, apexPatch(apex, selector, at))
+    ? await world.client.mergePatch(
+        resources.services,
+        names.namespace,
+        names.apex,
+        apexPatch(apex, selector, at),
+      )
     : await world.client.create(resources.services, armOf(sighting, 'apex'));
   world.stores.services.absorb(answer);
 }

@@ -32,7 +32,10 @@ export interface Inputs {
   lastAccepted: Canary | undefined;
 }
 
-export type Sight = { kind: 'gone' } | { kind: 'refused'; object: KubernetesObject; problems: Problem[] } | { kind: 'seen'; sighting: Sighting };
+export type Sight =
+  | { kind: 'gone' }
+  | { kind: 'refused'; object: KubernetesObject; problems: Problem[] }
+  | { kind: 'seen'; sighting: Sighting };
 
 export function observe(world: World, namespace: string, name: string, inputs: Inputs): Sight {
   const object = world.stores.canaries.get(namespace, name);
@@ -40,33 +43,64 @@ export function observe(world: World, namespace: string, name: string, inputs: I
   const decoded = decodeCanary(object);
   const problems: Problem[] = decoded.ok
     ? ownProblems(world, decoded.canary)
-    : decoded.problems.map(problem => ({ reason: problem.reason, field: problem.field, message: formatProblem(problem).slice(problem.field.length + 1) }));
-  const canary = decoded.ok ? decoded.canary : inputs.lastAccepted && { ...inputs.lastAccepted, ...metadataOf(object) };
+    : decoded.problems.map(problem => ({
+        reason: problem.reason,
+        field: problem.field,
+        message: formatProblem(problem).slice(problem.field.length + 1),
+      }));
+  const canary = decoded.ok
+    ? decoded.canary
+    : inputs.lastAccepted && { ...inputs.lastAccepted, ...metadataOf(object) };
   if (!canary) return { kind: 'refused', object, problems };
   return { kind: 'seen', sighting: sight(world, object, canary, problems, inputs) };
 }
 
 function metadataOf(object: KubernetesObject): Partial<Canary> {
-  const { generation = 0, resourceVersion = '', annotations = {}, finalizers = [], deletionTimestamp } = object.metadata;
-  return { generation, resourceVersion, annotations, finalizers, ...(deletionTimestamp ? { deletionTimestamp } : {}) };
+  const {
+    generation = 0,
+    resourceVersion = '',
+    annotations = {},
+    finalizers = [],
+    deletionTimestamp,
+  } = object.metadata;
+  return {
+    generation,
+    resourceVersion,
+    annotations,
+    finalizers,
+    ...(deletionTimestamp ? { deletionTimestamp } : {}),
+  };
 }
 
 /** Problems that one object alone does not show: another Canary, older, on the same target. */
 function ownProblems(world: World, canary: Canary): Problem[] {
   const rivals = world.stores.canaries.all(canary.namespace).filter(other => {
-    if (other.metadata.uid === canary.uid || other.spec?.targetRef?.name !== canary.spec.targetRef.name) return false;
+    if (other.metadata.uid === canary.uid || other.spec?.targetRef?.name !== canary.spec.targetRef.name)
+      return false;
     return rank(other.metadata) < rank({ creationTimestamp: canary.creationTimestamp, name: canary.name });
   });
   const [older] = rivals;
   if (!older) return [];
-  return [{ reason: 'TargetTaken', field: 'spec.targetRef', message: `Canary ${older.metadata.name} is older and has the same target ${canary.spec.targetRef.name}` }];
+  return [
+    {
+      reason: 'TargetTaken',
+      field: 'spec.targetRef',
+      message: `Canary ${older.metadata.name} is older and has the same target ${canary.spec.targetRef.name}`,
+    },
+  ];
 }
 
 function rank(metadata: { creationTimestamp?: string; name: string }): string {
   return `${metadata.creationTimestamp ?? ''}/${metadata.name}`;
 }
 
-function sight(world: World, object: KubernetesObject, canary: Canary, problems: Problem[], inputs: Inputs): Sighting {
+function sight(
+  world: World,
+  object: KubernetesObject,
+  canary: Canary,
+  problems: Problem[],
+  inputs: Inputs,
+): Sighting {
   const { stores } = world;
   const { namespace } = canary;
   const settings = settingsOf(canary, world.defaults);
@@ -89,11 +123,21 @@ function sight(world: World, object: KubernetesObject, canary: Canary, problems:
   const deletingSince = canary.deletionTimestamp ? Date.parse(canary.deletionTimestamp) : undefined;
   const obstacles = [...inputs.obstacles];
   if (target && !label) {
-    obstacles.push({ reason: 'InvalidSpec', message: `Deployment ${names.target} selects its pods by none of the labels ${world.selectorLabels.join(', ')}.` });
+    obstacles.push({
+      reason: 'InvalidSpec',
+      message: `Deployment ${names.target} selects its pods by none of the labels ${world.selectorLabels.join(', ')}.`,
+    });
   }
-  const foreign = [primary, stores.services.get(namespace, names.primary), stores.services.get(namespace, names.canary)].find(one => one && !isOwn(one));
+  const foreign = [
+    primary,
+    stores.services.get(namespace, names.primary),
+    stores.services.get(namespace, names.canary),
+  ].find(one => one && !isOwn(one));
   if (foreign) {
-    obstacles.push({ reason: 'FieldOwnedByOther', message: `${foreign.kind ?? 'Object'} ${foreign.metadata.name} exists already and belongs to somebody else.` });
+    obstacles.push({
+      reason: 'FieldOwnedByOther',
+      message: `${foreign.kind ?? 'Object'} ${foreign.metadata.name} exists already and belongs to somebody else.`,
+    });
   }
   const observation: Observation = {
     now: world.clock.now(),
@@ -113,9 +157,14 @@ function sight(world: World, object: KubernetesObject, canary: Canary, problems:
     target: target && workloadOf(target, replicaSets),
     primary: primary && isOwn(primary) ? workloadOf(primary, replicaSets) : undefined,
     route: world.stepper.observed(names, stores.routes.get(namespace, names.apex)),
-    endpoints: { primary: readyEndpoints(slices, names.primary), canary: readyEndpoints(slices, names.canary) },
+    endpoints: {
+      primary: readyEndpoints(slices, names.primary),
+      canary: readyEndpoints(slices, names.canary),
+    },
     objects: {
-      hasServices: isOwn(stores.services.get(namespace, names.primary)) && isOwn(stores.services.get(namespace, names.canary)),
+      hasServices:
+        isOwn(stores.services.get(namespace, names.primary)) &&
+        isOwn(stores.services.get(namespace, names.canary)),
       apexSelects: apexSelects(apex, label),
     },
     stored: new Set(
@@ -131,7 +180,10 @@ function sight(world: World, object: KubernetesObject, canary: Canary, problems:
   return { observation, object, canary, names, label, target, primary, apex };
 }
 
-function apexSelects(apex: KubernetesObject | undefined, label: SelectorLabel | undefined): 'primary' | 'target' | 'nothing' {
+function apexSelects(
+  apex: KubernetesObject | undefined,
+  label: SelectorLabel | undefined,
+): 'primary' | 'target' | 'nothing' {
   if (!apex || !label) return 'nothing';
   if (isSameSelector(apex.spec?.selector, primarySelector(label))) return 'primary';
   return apex.spec?.selector?.[label.key] === targetSelector(label)[label.key] ? 'target' : 'nothing';
@@ -146,5 +198,7 @@ function commandOf(annotations: Record<string, string>, status: CanaryStatus) {
 function staleCaches(world: World): string[] {
   const { canaries, deployments, replicaSets, endpointSlices, routes } = world.stores;
   const oldest = world.clock.now() - CACHE_LIVE_MS;
-  return [canaries, deployments, replicaSets, endpointSlices, routes].filter(store => store.liveAt() < oldest).map(store => store.type.plural);
+  return [canaries, deployments, replicaSets, endpointSlices, routes]
+    .filter(store => store.liveAt() < oldest)
+    .map(store => store.type.plural);
 }

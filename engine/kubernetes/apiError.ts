@@ -81,5 +81,8 @@ export function isFailedPatchTest(response: HttpResponse, operations: object[]):
   const status = parseStatus(response.text);
   const message = status?.message ?? response.text;
   if (/^testing (path|value) .* failed/i.test(message)) return true;
-  return message.startsWith('the server rejected our request due to an error in our request') && !status?.details?.kind;
+  return (
+    message.startsWith('the server rejected our request due to an error in our request') &&
+    !status?.details?.kind
+  );
 }

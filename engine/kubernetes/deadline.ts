@@ -18,7 +18,12 @@ export interface Deadline {
   release(): void;
 }
 
-export function createDeadline(clock: Clock, deadlineMs: number, what: string, outer?: AbortSignal): Deadline {
+export function createDeadline(
+  clock: Clock,
+  deadlineMs: number,
+  what: string,
+  outer?: AbortSignal,
+): Deadline {
   const controller = new AbortController();
   let failure: ApiError | undefined;
   let rejectPending: ((error: ApiError) => void) | undefined;

@@ -52,9 +52,13 @@ export function createLimiter(options: LimiterOptions): Limiter {
       const delayMs = Math.max(0, ((1 - tokens) * 1000) / perSecond);
       if (delayMs > 0) onLimited?.(delayMs);
       if (delayMs > LONGEST_WAIT_MS) {
-        throw new ApiError('tooManyRequests', 'the client-side limit on requests is exceeded; nothing was sent', {
-          retryAfterMs: LONGEST_WAIT_MS,
-        });
+        throw new ApiError(
+          'tooManyRequests',
+          'the client-side limit on requests is exceeded; nothing was sent',
+          {
+            retryAfterMs: LONGEST_WAIT_MS,
+          },
+        );
       }
       tokens -= 1;
       if (delayMs === 0) return;

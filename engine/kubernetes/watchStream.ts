@@ -59,5 +59,8 @@ function decodeLine(line: string): WatchEvent {
     }
     default:
   }
-  throw new ApiError('server', `a line of the watch is not an event: type ${String(event?.type).slice(0, 40)}`);
+  throw new ApiError(
+    'server',
+    `a line of the watch is not an event: type ${String(event?.type).slice(0, 40)}`,
+  );
 }

@@ -1,0 +1,220 @@
+/**
+ * The shell around `decide`: a watch event wakes a name; a name is observed, decided and acted on; queries run between
+ * two decisions, and whatever must not wait for them is decided on the event. Memory holds caches only.
+ */
+import type { Canary } from '../api/decode.ts';
+import { decide, decideUrgent } from '../core/decide.ts';
+import type { Decision } from '../core/decision.ts';
+import type { Judgement, Problem } from '../core/observation.ts';
+import { objectKey, type KubernetesObject } from '../kubernetes/types.ts';
+import { primaryName } from '../workloads/deployment.ts';
+import { act } from './act.ts';
+import { observe, type Sighting } from './observe.ts';
+import type { Scheduler } from './scheduler.ts';
+import type { World } from './world.ts';
+
+/** What the controller tells the outside: events, notifications, logs and metrics hang on it. */
+export interface Listener {
+  decided(sighting: Sighting, decision: Decision): void;
+  failed(key: string, message: string): void;
+  refused(object: KubernetesObject, problems: Problem[]): void;
+}
+
+export interface Parts {
+  world: World;
+  scheduler: Scheduler;
+  /** Queries the metrics of one arm. Bounded by the signal; never throws. */
+  measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
+  /** Reads what no cache holds, while a canary is adopted: companions, autoscalers, owners of fields. */
+  inspect(sighting: Sighting): Promise<Problem[]>;
+  listener: Listener;
+  /** Whether this replica runs ticks; every replica makes urgent decisions. */
+  isActive(): boolean;
+}
+
+/** Decisions that follow one another at once, in one tick: adoption has eight. More would be a livelock. */
+const PASSES_MAX = 16;
+/** After a conflict the watch event wakes the canary; this is for an event that never comes. */
+const CONFLICT_RETRY_MS = 1_000;
+const FAILURE_RETRY_MS = 2_000;
+/** How long the answers of an inspection hold while a canary waits to be adopted. */
+const INSPECTION_TTL_MS = 10_000;
+
+export interface Controller {
+  start(): void;
+  tick(key: string, signal: AbortSignal): Promise<number | undefined>;
+  /** Arms a tick for every canary that needs one. Walks the caches, never the API. */
+  resync(): Promise<void>;
+}
+
+export function createController(parts: Parts): Controller {
+  const { world, scheduler, listener } = parts;
+  const { stores, clock } = world;
+  const accepted = new Map<string, Canary>();
+  const inspections = new Map<string, { at: number; problems: Problem[] }>();
+  /** One chain of observe, decide, act for each canary of this process; queries run outside of it. */
+  const chains = new Map<string, Promise<unknown>>();
+  const index = createIndex();
+
+  function exclusively<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = chains.get(key) ?? Promise.resolve();
+    const running = before.then(work, work);
+    const settled = running.catch(() => undefined);
+    chains.set(key, settled);
+    void settled.then(() => {
+      if (chains.get(key) === settled) chains.delete(key);
+    });
+    return running;
+  }
+
+  function look(key: string, judgement?: Judgement): Sighting | undefined {
+    const [namespace = '', name = ''] = key.split('/');
+    const sight = observe(world, namespace, name, {
+      obstacles: inspections.get(key)?.problems ?? [],
+      judgement,
+      lastAccepted: accepted.get(key),
+    });
+    if (sight.kind === 'seen') {
+      if (sight.sighting.observation.problems.length === 0) accepted.set(key, sight.sighting.canary);
+      return sight.sighting;
+    }
+    if (sight.kind === 'refused') listener.refused(sight.object, sight.problems);
+    else {
+      accepted.delete(key);
+      inspections.delete(key);
+    }
+    return undefined;
+  }
+
+  async function carryOut(
+    key: string,
+    sighting: Sighting,
+    decision: Decision,
+  ): Promise<number | undefined | 'again'> {
+    const outcome = await act(world, sighting, decision.actions);
+    if (outcome.kind === 'done') {
+      listener.decided(sighting, decision);
+      return decision.actions.length > 0 && decision.nextTickMs === 0 ? 'again' : decision.nextTickMs;
+    }
+    if (outcome.kind === 'conflict') return CONFLICT_RETRY_MS;
+    listener.failed(key, `${outcome.action}: ${outcome.error.message}`);
+    return outcome.error.retryAfterMs ?? FAILURE_RETRY_MS;
+  }
+
+  /** One observe, decide, act. The answer names the arm when metrics are wanted first. */
+  async function pass(
+    key: string,
+    judgement?: Judgement,
+  ): Promise<{ next: number | undefined | 'again' } | { measure: 'canary' | 'primary'; sighting: Sighting }> {
+    const sighting = look(key, judgement);
+    if (!sighting) return { next: undefined };
+    const decision = decide(sighting.observation);
+    if (decision.measure) return { measure: decision.measure, sighting };
+    return { next: await carryOut(key, sighting, decision) };
+  }
+
+  async function inspectIfNew(key: string): Promise<void> {
+    const sighting = look(key);
+    if (!sighting) return;
+    const { phase } = sighting.observation.status;
+    const isNew = phase === undefined || phase === 'Initializing';
+    const known = inspections.get(key);
+    if (!isNew || (known && clock.now() - known.at < INSPECTION_TTL_MS)) return;
+    inspections.set(key, { at: clock.now(), problems: await parts.inspect(sighting) });
+  }
+
+  async function tick(key: string, signal: AbortSignal): Promise<number | undefined> {
+    if (!parts.isActive()) return undefined;
+    await inspectIfNew(key);
+    let judgement: Judgement | undefined;
+    for (let count = 0; count < PASSES_MAX && !signal.aborted; count++) {
+      const answer = await exclusively(key, () => pass(key, judgement));
+      judgement = undefined;
+      if ('measure' in answer) judgement = await parts.measure(answer.sighting, answer.measure, signal);
+      else if (answer.next !== 'again') return answer.next;
+    }
+    return CONFLICT_RETRY_MS;
+  }
+
+  /** On every watch event, in every replica: what must not wait for a tick. */
+  function urgent(key: string): void {
+    const sighting = look(key);
+    if (!sighting || !decideUrgent(sighting.observation)) return;
+    void exclusively(key, async () => {
+      const now = look(key);
+      const decision = now && decideUrgent(now.observation);
+      if (now && decision) await carryOut(key, now, decision);
+    }).catch(error => listener.failed(key, String(error)));
+  }
+
+  function wake(key: string): void {
+    urgent(key);
+    if (parts.isActive()) scheduler.wake(key);
+  }
+
+  return {
+    start() {
+      stores.canaries.onChange((object, deleted) => {
+        const key = objectKey(object.metadata.namespace, object.metadata.name);
+        if (deleted) index.remove(key);
+        else index.set(key, object);
+        wake(key);
+      });
+      const wakeOwner = (namesOf: (object: KubernetesObject) => string[]) => (object: KubernetesObject) => {
+        for (const name of namesOf(object))
+          for (const key of index.find(object.metadata.namespace ?? '', name)) wake(key);
+      };
+      stores.deployments.onChange(wakeOwner(object => [object.metadata.name]));
+      stores.services.onChange(wakeOwner(object => [object.metadata.name]));
+      stores.routes.onChange(wakeOwner(object => [object.metadata.name]));
+      stores.replicaSets.onChange(
+        wakeOwner(object => (object.metadata.ownerReferences ?? []).map(owner => owner.name)),
+      );
+      stores.endpointSlices.onChange(
+        wakeOwner(object => [object.metadata.labels?.['kubernetes.io/service-name'] ?? '']),
+      );
+    },
+    tick,
+    async resync() {
+      const due = new Map<string, number>();
+      for (const object of stores.canaries.all()) {
+        const key = objectKey(object.metadata.namespace, object.metadata.name);
+        index.set(key, object);
+        const sighting = look(key);
+        if (!sighting) continue;
+        const decision = decide(sighting.observation);
+        const wantsNow = decision.actions.length > 0 || decision.measure !== undefined;
+        if (wantsNow) due.set(key, clock.now());
+        else if (decision.nextTickMs !== undefined) due.set(key, clock.now() + decision.nextTickMs);
+      }
+      if (parts.isActive()) await scheduler.ensure(due);
+    },
+  };
+}
+
+/** From the name of a watched object to the canaries that it concerns. */
+function createIndex() {
+  const keysByName = new Map<string, Set<string>>();
+  const namesByKey = new Map<string, string[]>();
+  function remove(key: string): void {
+    for (const name of namesByKey.get(key) ?? []) keysByName.get(name)?.delete(key);
+    namesByKey.delete(key);
+  }
+  return {
+    set(key: string, canary: KubernetesObject) {
+      const target: string | undefined = canary.spec?.targetRef?.name;
+      if (target === undefined) return;
+      const apex: string = canary.spec?.service?.name ?? target;
+      const namespace = canary.metadata.namespace ?? '';
+      const names = [target, primaryName(target), apex, `${apex}-primary`, `${apex}-canary`].map(
+        name => `${namespace}/${name}`,
+      );
+      if (namesByKey.get(key)?.join() === names.join()) return;
+      remove(key);
+      namesByKey.set(key, names);
+      for (const name of names) keysByName.set(name, (keysByName.get(name) ?? new Set()).add(key));
+    },
+    remove,
+    find: (namespace: string, name: string): string[] => [...(keysByName.get(`${namespace}/${name}`) ?? [])],
+  };
+}
