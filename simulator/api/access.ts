@@ -89,6 +89,8 @@ export function review(access: Access, info: RequestInfo, body: Json): Json | un
       allowed: isAllowed(access, body?.spec?.user ?? '', attributesOf(body?.spec)),
     });
   if (info.resource === 'selfsubjectaccessreviews')
-    return answer('SelfSubjectAccessReview', { allowed: isAllowed(access, info.user, attributesOf(body?.spec)) });
+    return answer('SelfSubjectAccessReview', {
+      allowed: isAllowed(access, info.user, attributesOf(body?.spec)),
+    });
   return undefined;
 }

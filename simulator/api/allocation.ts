@@ -60,7 +60,13 @@ export function initialise(context: WriteContext, kind: Kind, object: Kubernetes
       object.status = {
         conditions: [
           condition('NamesAccepted', 'True', 'NoConflicts', 'no conflicts found', now),
-          condition('Established', 'True', 'InitialNamesAccepted', 'the initial names have been accepted', now),
+          condition(
+            'Established',
+            'True',
+            'InitialNamesAccepted',
+            'the initial names have been accepted',
+            now,
+          ),
         ],
         acceptedNames: { ...object.spec?.names },
         storedVersions: (object.spec?.versions ?? [])
@@ -73,7 +79,12 @@ export function initialise(context: WriteContext, kind: Kind, object: Kubernetes
 }
 
 /** Restores on update what a client may leave out because the server chose it. */
-export function allocate(context: WriteContext, kind: Kind, live: KubernetesObject, next: KubernetesObject): void {
+export function allocate(
+  context: WriteContext,
+  kind: Kind,
+  live: KubernetesObject,
+  next: KubernetesObject,
+): void {
   if (kind.kind !== 'Service' || !kind.isBuiltin) return;
   const [from, to] = [live.spec, next.spec];
   if (to.type === 'ExternalName') return;

@@ -75,7 +75,8 @@ export function discover(kinds: Kind[], path: string): Json | undefined {
   }
   const versions = groups.get(group);
   if (!versions) return undefined;
-  if (groupVersion === undefined) return { kind: 'APIGroup', apiVersion: 'v1', ...groupEntry(group, versions) };
+  if (groupVersion === undefined)
+    return { kind: 'APIGroup', apiVersion: 'v1', ...groupEntry(group, versions) };
   if (!versions.includes(groupVersion)) return undefined;
   const served = kinds.filter(kind => kind.group === group && kind.version === groupVersion);
   const resources = (reviews[group] ?? []).map(([name, kind]) => ({

@@ -28,7 +28,12 @@ export function isWatch(query: URLSearchParams): boolean {
   return value === '1' || value === 'true' || value === '';
 }
 
-export function parseRequest(user: string, method: string, path: string, query: URLSearchParams): RequestInfo {
+export function parseRequest(
+  user: string,
+  method: string,
+  path: string,
+  query: URLSearchParams,
+): RequestInfo {
   const info: RequestInfo = {
     user,
     verb: verbsOfMethods[method] ?? method.toLowerCase(),

@@ -62,7 +62,12 @@ export function metadataErrors(kind: Kind, metadata: Json): FieldError[] {
   for (const [key, value] of Object.entries(metadata.annotations ?? {})) {
     annotationsBytes += key.length + String(value).length;
     if (!QUALIFIED_NAME.test(key.toLowerCase()))
-      errors.push({ type: 'Invalid value', field: 'metadata.annotations', value: key, detail: NAME_PART_TEXT });
+      errors.push({
+        type: 'Invalid value',
+        field: 'metadata.annotations',
+        value: key,
+        detail: NAME_PART_TEXT,
+      });
   }
   if (annotationsBytes > MAX_ANNOTATIONS_BYTES)
     errors.push({
@@ -194,7 +199,12 @@ function revisionErrors(object: Json, live: Json | undefined): FieldError[] {
     errors.push({ type: 'Required value', field: 'data', detail: 'data is mandatory' });
   nonNegative(errors, object.revision, 'revision');
   if (live && !equal(live.data, object.data))
-    errors.push({ type: 'Invalid value', field: 'data', value: copy(object.data), detail: 'field is immutable' });
+    errors.push({
+      type: 'Invalid value',
+      field: 'data',
+      value: copy(object.data),
+      detail: 'field is immutable',
+    });
   return errors;
 }
 

@@ -105,7 +105,10 @@ function tooOld(request: WatchRequest, storage: Storage) {
 }
 
 /** What a new stream sends first, or undefined when its revision is forgotten. */
-function start(request: WatchRequest, storage: Storage): { lines: string[]; events: StoredEvent[] } | undefined {
+function start(
+  request: WatchRequest,
+  storage: Storage,
+): { lines: string[]; events: StoredEvent[] } | undefined {
   const { kind, namespace, since } = request;
   if (since === undefined) {
     const objects = storage.list(kind.table, namespace).filter(request.matches);

@@ -22,7 +22,9 @@ function remembered(cache: WeakMap<object, string>, object: object, make: () => 
 /** The object in the version that was asked for (custom kinds convert by changing nothing but the version). */
 export function inVersion(kind: Kind, object: KubernetesObject): KubernetesObject {
   const wanted = apiVersionOf(kind);
-  return object.apiVersion === wanted || object.kind !== kind.kind ? object : { ...object, apiVersion: wanted };
+  return object.apiVersion === wanted || object.kind !== kind.kind
+    ? object
+    : { ...object, apiVersion: wanted };
 }
 
 export function objectText(kind: Kind, object: KubernetesObject): string {

@@ -14,7 +14,16 @@ import type { Kind } from './kinds.ts';
 import { ownersAfterUpdate, sameOwners } from './ownership.ts';
 import { contentErrors, metadataChangeErrors, metadataErrors } from './rules.ts';
 import { applyDefaults, prune } from './schema.ts';
-import { alreadyExists, badRequest, conflict, forbidden, invalid, MODIFIED, notFound, StatusError } from './status.ts';
+import {
+  alreadyExists,
+  badRequest,
+  conflict,
+  forbidden,
+  invalid,
+  MODIFIED,
+  notFound,
+  StatusError,
+} from './status.ts';
 
 export interface WriteOptions {
   manager: string;
@@ -64,7 +73,13 @@ function checkNamespace(context: WriteContext, kind: Kind, object: KubernetesObj
       kind,
       object.metadata.name,
       `unable to create new content in namespace ${name} because it is being terminated`,
-      [{ reason: 'NamespaceTerminating', message: `namespace ${name} is being terminated`, field: 'metadata.namespace' }],
+      [
+        {
+          reason: 'NamespaceTerminating',
+          message: `namespace ${name} is being terminated`,
+          field: 'metadata.namespace',
+        },
+      ],
     );
 }
 
@@ -97,12 +112,9 @@ export function createObject(
     ]);
   checkNamespace(context, kind, object);
   if (metadata.resourceVersion)
-    throw new StatusError(
-      500,
-      'InternalError',
-      'resourceVersion should not be set on objects to be created',
-    );
-  for (const field of ['deletionTimestamp', 'resourceVersion', 'generation', 'uid'] as const) delete metadata[field];
+    throw new StatusError(500, 'InternalError', 'resourceVersion should not be set on objects to be created');
+  for (const field of ['deletionTimestamp', 'resourceVersion', 'generation', 'uid'] as const)
+    delete metadata[field];
   if (kind.subresources.includes('status')) delete object.status;
   metadata.uid = context.random.uid();
   metadata.creationTimestamp = timestamp(context.clock);
@@ -120,7 +132,8 @@ export function createObject(
   initialise(context, kind, object);
   const errors = [...metadataErrors(kind, metadata), ...contentErrors(kind, object, undefined)];
   if (errors.length > 0) throw invalid(kind, metadata.name, errors);
-  if (context.storage.get(kind.table, metadata.namespace, metadata.name)) throw alreadyExists(kind, metadata.name);
+  if (context.storage.get(kind.table, metadata.namespace, metadata.name))
+    throw alreadyExists(kind, metadata.name);
   return options.dryRun ? object : context.storage.put(kind.table, toStorage(kind, object));
 }
 
@@ -129,7 +142,12 @@ function toStorage(kind: Kind, object: KubernetesObject): KubernetesObject {
   return { ...object, apiVersion: apiVersionOf({ group: kind.group, version: kind.storageVersion }) };
 }
 
-function checkVersion(kind: Kind, live: KubernetesObject, next: KubernetesObject, options: WriteOptions): void {
+function checkVersion(
+  kind: Kind,
+  live: KubernetesObject,
+  next: KubernetesObject,
+  options: WriteOptions,
+): void {
   const sent = next.metadata.resourceVersion;
   const { name } = live.metadata;
   if (sent && sent !== live.metadata.resourceVersion) throw conflict(kind, name, MODIFIED);
@@ -151,7 +169,12 @@ function checkVersion(kind: Kind, live: KubernetesObject, next: KubernetesObject
 }
 
 /** Keeps of `next` only what the endpoint may write; the rest is the stored state. */
-function atEndpoint(kind: Kind, live: KubernetesObject, next: KubernetesObject, options: WriteOptions): KubernetesObject {
+function atEndpoint(
+  kind: Kind,
+  live: KubernetesObject,
+  next: KubernetesObject,
+  options: WriteOptions,
+): KubernetesObject {
   if (options.subresource === 'status') {
     const status = next.status === undefined ? {} : { status: next.status };
     const { status: _, ...rest } = live;
@@ -192,7 +215,13 @@ function fillMetadata(live: KubernetesObject, next: KubernetesObject): void {
   const [from, to] = [live.metadata, next.metadata] as [Json, Json];
   to.name ||= from.name;
   if (from.namespace !== undefined) to.namespace ??= from.namespace;
-  for (const field of ['uid', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'generateName'])
+  for (const field of [
+    'uid',
+    'creationTimestamp',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+    'generateName',
+  ])
     if (from[field] !== undefined && (to[field] === undefined || to[field] === null)) to[field] = from[field];
   if (from.generation === undefined) delete to.generation;
   else to.generation = from.generation;
