@@ -2,7 +2,6 @@
  * The generated CRDs on a real API server: accepted without a warning in either group, structural, with our words in
  * the served OpenAPI (what `kubectl explain` prints), every rule of the table enforced, and Flagger's objects accepted.
  */
-import { readFileSync } from 'node:fs';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { FLAGGER_GROUP, generateCrds, GROUP } from '../engine/api/crd.ts';
@@ -30,10 +29,10 @@ interface Answer {
 }
 
 async function call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<Answer> {
-  const answer = await request(plane.url + path, {
+  const answer = await request(plane.server + path, {
     method,
     dispatcher: agent,
-    headers: { authorization: `Bearer ${plane.token}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${plane.tokens['admin']}`, 'content-type': 'application/json' },
     body: body ? JSON.stringify(body) : null,
   });
   const { warning } = answer.headers;
@@ -49,7 +48,7 @@ const created: Answer[] = [];
 
 beforeAll(async () => {
   plane = await startControlPlane();
-  agent = new Agent({ connect: { ca: readFileSync(plane.caFile) } });
+  agent = new Agent({ connect: { ca: plane.ca } });
   for (const crd of GROUPS.flatMap(group => generateCrds({ group }))) {
     created.push(await call('POST', `${CRDS}?fieldValidation=Strict`, crd));
     await vi.waitFor(async () => {
@@ -64,7 +63,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await agent?.close();
+  await agent?.destroy();
   await plane?.stop();
 });
 
@@ -155,10 +154,10 @@ test('an unknown field is refused under strict validation', async () => {
 });
 
 test('columns show phase, weight and what is going on', async () => {
-  const answer = await request(`${plane.url}/apis/${GROUP}/v1beta1/namespaces/default/canaries`, {
+  const answer = await request(`${plane.server}/apis/${GROUP}/v1beta1/namespaces/default/canaries`, {
     dispatcher: agent,
     headers: {
-      authorization: `Bearer ${plane.token}`,
+      authorization: `Bearer ${plane.tokens['admin']}`,
       accept: 'application/json;as=Table;g=meta.k8s.io;v=v1',
     },
   });

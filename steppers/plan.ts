@@ -36,12 +36,22 @@ export function nextPromotionWeight(stepWeightPromotion: number, currentWeight: 
   return stepWeightPromotion > 0 ? Math.max(0, currentWeight - stepWeightPromotion) : 0;
 }
 
+/** The canary's weights on the way back to the promoted primary, from the first one below `fromWeight` down to 0. Strictly falling. */
+export function promotionSteps(stepWeightPromotion: number, fromWeight: number): number[] {
+  const steps: number[] = [];
+  for (let weight = fromWeight; weight > 0; ) {
+    weight = nextPromotionWeight(stepWeightPromotion, weight);
+    steps.push(weight);
+  }
+  return steps;
+}
+
 /** Why this progression cannot work, field by field; empty when it can. Paths are relative to `spec.analysis`. */
 export function progressionProblems(
   input: ProgressionInput & { stepWeightPromotion?: number | undefined },
 ): { field: string; message: string }[] {
   const problems: { field: string; message: string }[] = [];
-  const { stepWeight, stepWeights, maxWeight, stepWeightPromotion } = input;
+  const { stepWeight, stepWeights, maxWeight, iterations, stepWeightPromotion } = input;
   const isPercent = (value: number) => Number.isInteger(value) && value >= 1 && value <= 100;
   if (stepWeight !== undefined && !isPercent(stepWeight)) {
     problems.push({
@@ -57,6 +67,15 @@ export function progressionProblems(
       field: 'stepWeightPromotion',
       message: `expected a whole number from 1 to 100, got ${stepWeightPromotion}`,
     });
+  }
+  if (iterations !== undefined && !(Number.isInteger(iterations) && iterations >= 1)) {
+    problems.push({
+      field: 'iterations',
+      message: `expected a whole number of at least 1, got ${iterations}`,
+    });
+  }
+  if (stepWeights?.length === 0) {
+    problems.push({ field: 'stepWeights', message: 'expected at least one weight' });
   }
   (stepWeights ?? []).forEach((weight, index) => {
     const before = stepWeights?.[index - 1];

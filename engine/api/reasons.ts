@@ -39,6 +39,7 @@ export const reasons = {
   NoData: 'A metric has no data.',
   ProviderError: 'A metric provider did not answer.',
   Stalled: 'The run cannot go on by itself.',
+  Moving: 'The run goes on by itself.',
   Paused: 'The run was paused by a person.',
   Resumed: 'The run was resumed by a person.',
   Suspended: 'spec.suspend is set.',

@@ -133,7 +133,10 @@ export const canaryStatusSchema = z.object({
   lastGood: revisionSchema.optional().describe('The revision that a way back returns to.'),
   target: revisionSchema.optional().describe('The template of the target as last seen.'),
   paused: z
-    .object({ revision: hash(), by: z.string().max(253) })
+    .object({
+      revision: hash().describe('Hash of the paused revision.'),
+      by: z.string().max(253).describe('Who paused it.'),
+    })
     .optional()
     .describe('Set while a person has paused the run.'),
   handledCommand: z

@@ -1,127 +1,144 @@
 /**
- * The scheduler without Redis: one timer for each canary that has something to wait for, one queue for those that are
- * due, a bounded number of ticks at a time. A canary that needs nothing has no entry at all.
+ * The scheduler of a single active replica: timers in memory and nothing else. It forgets everything when the process
+ * ends, which is no loss, because resync asks for what is needed. It never runs two ticks of one canary at once.
  */
 import type { Clock, Timer } from '../clock.ts';
-import { RETRY_DELAY_MS, type Scheduler, type TickHandler } from './scheduler.ts';
+import type { Scheduler, TickHandler } from './scheduler.ts';
+import { DEFAULT_CONCURRENCY, runTick, type SchedulerLog } from './schedulerTick.ts';
 
 export interface InProcessOptions {
   clock: Clock;
-  /** Ticks that may run at the same time; they mostly wait for the API server. */
+  log: SchedulerLog;
+  /** Ticks that run at once. */
   concurrency?: number;
-  onError: (key: string, error: unknown) => void;
 }
 
-interface Entry {
-  dueAt: number;
-  timer: Timer | undefined;
-  isRunning: boolean;
-  /** A wake came while the tick ran: run once more. */
+interface Waiting {
+  dueMs: number;
+  timer: Timer;
+}
+
+interface Running {
+  controller: AbortController;
+  /** A wake came while the tick was running: another tick has to follow at once. */
   isDirty: boolean;
 }
 
+/** Longer than any delay that a decision answers, and far below the longest timer of Node (2^31 - 1 ms), which would cut it short. */
+const LONGEST_TIMER_MS = 24 * 60 * 60 * 1000;
+
+/** A key is in at most one of `waiting`, `ready` and `running`: that is what bounds them by the number of canaries. */
+interface State {
+  waiting: Map<string, Waiting>;
+  ready: Set<string>;
+  running: Map<string, Running>;
+  handler: TickHandler | undefined;
+  isStopped: boolean;
+  /** Called when the last running tick has ended. */
+  onIdle: (() => void) | undefined;
+}
+
 export function createInProcessScheduler(options: InProcessOptions): Scheduler {
-  const { clock, concurrency = 50 } = options;
-  const entries = new Map<string, Entry>();
-  const ready = new Set<string>();
-  const stopping = new AbortController();
-  let handler: TickHandler | undefined;
-  let runningCount = 0;
-  const idleWaiters: (() => void)[] = [];
+  const { clock, log, concurrency = DEFAULT_CONCURRENCY } = options;
+  const state: State = {
+    waiting: new Map(),
+    ready: new Set(),
+    running: new Map(),
+    handler: undefined,
+    isStopped: false,
+    onIdle: undefined,
+  };
+  const { waiting, ready, running } = state;
+  let isPumpPending = false;
 
-  function arm(key: string, dueAt: number): void {
-    const entry = entries.get(key) ?? {
-      dueAt: Number.POSITIVE_INFINITY,
-      timer: undefined,
-      isRunning: false,
-      isDirty: false,
+  function unschedule(key: string): void {
+    waiting.get(key)?.timer.cancel();
+    waiting.delete(key);
+  }
+
+  function schedule(key: string, delayMs: number): void {
+    unschedule(key);
+    const dueMs = clock.now() + delayMs;
+    const wait = (restMs: number): void => {
+      const timer = clock.setTimer(
+        () => (restMs > LONGEST_TIMER_MS ? wait(restMs - LONGEST_TIMER_MS) : makeReady(key)),
+        Math.min(restMs, LONGEST_TIMER_MS),
+      );
+      waiting.set(key, { dueMs, timer });
     };
-    entries.set(key, entry);
-    entry.timer?.cancel();
-    entry.dueAt = dueAt;
-    const delayMs = dueAt - clock.now();
-    if (delayMs <= 0) {
-      entry.timer = undefined;
-      ready.add(key);
-      pump();
-    } else {
-      entry.timer = clock.setTimer(() => {
-        ready.add(key);
-        pump();
-      }, delayMs);
-    }
+    wait(delayMs);
   }
 
-  function pump(): void {
-    if (!handler || stopping.signal.aborted) return;
-    for (const key of ready) {
-      if (runningCount >= concurrency) return;
-      const entry = entries.get(key);
-      ready.delete(key);
-      if (!entry) continue;
-      if (entry.isRunning) entry.isDirty = true;
-      else void run(key, entry, handler);
-    }
+  function makeReady(key: string): void {
+    unschedule(key);
+    ready.add(key);
+    pumpSoon();
   }
 
-  async function run(key: string, entry: Entry, tick: TickHandler): Promise<void> {
-    entry.isRunning = true;
-    entry.timer?.cancel();
-    entry.timer = undefined;
-    entry.dueAt = Number.POSITIVE_INFINITY;
-    runningCount++;
-    let delayMs: number | undefined;
-    try {
-      delayMs = await tick(key, stopping.signal);
-    } catch (error) {
-      options.onError(key, error);
-      delayMs = RETRY_DELAY_MS;
+  /** Never inside the caller's stack: who wakes a canary must not find its tick running before the call returns. */
+  function pumpSoon(): void {
+    if (isPumpPending) return;
+    isPumpPending = true;
+    queueMicrotask(() => {
+      isPumpPending = false;
+      for (const key of ready) {
+        if (!state.handler || state.isStopped || running.size >= concurrency) return;
+        ready.delete(key);
+        void run(state.handler, key);
+      }
+    });
+  }
+
+  async function run(handler: TickHandler, key: string): Promise<void> {
+    const current: Running = { controller: new AbortController(), isDirty: false };
+    running.set(key, current);
+    const delayMs = await runTick(handler, key, current.controller.signal, log);
+    running.delete(key);
+    if (state.isStopped) {
+      if (running.size === 0) state.onIdle?.();
+      return;
     }
-    entry.isRunning = false;
-    runningCount--;
-    if (entry.isDirty) {
-      entry.isDirty = false;
-      arm(key, clock.now());
-    } else if (delayMs !== undefined && !stopping.signal.aborted) {
-      arm(key, clock.now() + delayMs);
-    } else if (entries.get(key) === entry) {
-      entries.delete(key);
-    }
-    if (runningCount === 0) for (const wake of idleWaiters.splice(0)) wake();
-    pump();
+    if (current.isDirty || delayMs === 0) ready.add(key);
+    else if (delayMs !== undefined) schedule(key, delayMs);
+    pumpSoon();
   }
 
   return {
     async start(tick) {
-      handler = tick;
-      pump();
+      if (state.handler) throw new Error('the scheduler was started before');
+      state.handler = tick;
+      pumpSoon();
     },
     wake(key) {
-      if (stopping.signal.aborted) return;
-      const entry = entries.get(key);
-      if (entry?.isRunning) entry.isDirty = true;
-      else arm(key, clock.now());
+      if (state.isStopped) return;
+      const current = running.get(key);
+      if (current) current.isDirty = true;
+      else makeReady(key);
     },
     async ensure(due) {
-      for (const [key, entry] of entries) {
-        if (due.has(key) || entry.isRunning) continue;
-        entry.timer?.cancel();
-        ready.delete(key);
-        entries.delete(key);
-      }
-      for (const [key, dueAt] of due) {
-        const entry = entries.get(key);
-        if (entry?.isRunning || (entry && entry.dueAt <= dueAt)) continue;
-        arm(key, dueAt);
+      if (state.isStopped) return;
+      // A woken key stays even if it is not listed: the list may be older than the wake, and a tick too many is harmless.
+      for (const key of waiting.keys()) if (!due.has(key)) unschedule(key);
+      const nowMs = clock.now();
+      for (const [key, dueMs] of due) {
+        if (running.has(key) || ready.has(key)) continue;
+        const pending = waiting.get(key);
+        if (pending && pending.dueMs <= dueMs) continue;
+        if (dueMs <= nowMs) makeReady(key);
+        else schedule(key, dueMs - nowMs);
       }
     },
     async stop(graceMs) {
-      stopping.abort();
-      for (const entry of entries.values()) entry.timer?.cancel();
-      if (runningCount === 0) return;
-      const done = new Promise<void>(resolve => idleWaiters.push(resolve));
-      await Promise.race([done, clock.sleep(graceMs)]);
+      if (state.isStopped) return;
+      state.isStopped = true;
+      for (const key of waiting.keys()) unschedule(key);
+      ready.clear();
+      if (running.size === 0) return;
+      const graceEnd = new AbortController();
+      state.onIdle = () => graceEnd.abort();
+      await clock.sleep(graceMs, graceEnd.signal);
+      for (const { controller } of running.values()) controller.abort();
     },
-    isHealthy: () => !stopping.signal.aborted,
+    isHealthy: () => !state.isStopped,
   };
 }

@@ -36,7 +36,10 @@ test('paths: core and named groups, cluster scope, subresources, encoded names a
   await client.get(services, 'shop', 'web');
   await client.get(deployments, 'shop', 'a b?');
   await client.get(namespaces, 'ignored', 'shop');
-  await client.list(deployments, undefined, { labelSelector: 'app in (a,b)', fieldSelector: 'metadata.name=x' });
+  await client.list(deployments, undefined, {
+    labelSelector: 'app in (a,b)',
+    fieldSelector: 'metadata.name=x',
+  });
   await client.create(deployments, deployment('web', 1), { dryRun: true });
   await client.apply(deployments, deployment('web', 1), { force: true, subresource: 'status' });
   await client.mergePatch(deployments, 'shop', 'web', { spec: {} }, { subresource: 'scale' });
@@ -63,7 +66,11 @@ test('paths: core and named groups, cluster scope, subresources, encoded names a
       '/apis/apps/v1/namespaces/shop/deployments/web/scale?fieldManager=serin',
       'application/merge-patch+json',
     ],
-    ['PATCH', '/apis/apps/v1/namespaces/shop/deployments/web?fieldManager=serin', 'application/json-patch+json'],
+    [
+      'PATCH',
+      '/apis/apps/v1/namespaces/shop/deployments/web?fieldManager=serin',
+      'application/json-patch+json',
+    ],
     ['PUT', '/apis/apps/v1/namespaces/shop/deployments/web/status?fieldManager=serin', 'application/json'],
     ['DELETE', '/apis/apps/v1/namespaces/shop/deployments/web', 'application/json'],
   ]);
@@ -77,7 +84,10 @@ test('paths: core and named groups, cluster scope, subresources, encoded names a
 test('a name that could leave its path segment is refused and never sent', async () => {
   const { client, requests } = setUp(ok);
   for (const name of ['..', '.', '', 'a/b', '%2e%2e']) {
-    await expect(client.get(deployments, 'shop', name)).rejects.toMatchObject({ kind: 'badRequest', code: 400 });
+    await expect(client.get(deployments, 'shop', name)).rejects.toMatchObject({
+      kind: 'badRequest',
+      code: 400,
+    });
   }
   expect(requests).toEqual([]);
 });
@@ -209,7 +219,10 @@ test('a signal ends a call at once, before and after it was sent', async () => {
 
 test('whatever a transport throws becomes an ApiError', async () => {
   const { client } = setUp(() => new TypeError('fetch failed'));
-  await expect(client.request('GET', '/version')).rejects.toMatchObject({ name: 'ApiError', kind: 'network' });
+  await expect(client.request('GET', '/version')).rejects.toMatchObject({
+    name: 'ApiError',
+    kind: 'network',
+  });
   const reset = setUp(() => connectionReset());
   await expect(reset.client.request('GET', '/version')).rejects.toMatchObject({ kind: 'network' });
 });
@@ -236,7 +249,12 @@ test('every request is reported with its verb, resource and code', async () => {
 test('urgent requests say so to the transport and are never delayed by the limit', async () => {
   const limited: number[] = [];
   const clock = createVirtualClock(0);
-  const limiter = createLimiter({ clock, perSecond: 1, burst: 1, onLimited: delayMs => limited.push(delayMs) });
+  const limiter = createLimiter({
+    clock,
+    perSecond: 1,
+    burst: 1,
+    onLimited: delayMs => limited.push(delayMs),
+  });
   const { transport, requests } = createScriptedTransport(ok);
   const client = createApiClient(transport, { clock, limiter });
   await client.get(deployments, 'shop', 'first');
@@ -287,7 +305,12 @@ test.each([
     '410 in the stream',
     () => {
       const stream = createStream();
-      stream.send('ERROR', { kind: 'Status', code: 410, reason: 'Expired', message: 'too old resource version' });
+      stream.send('ERROR', {
+        kind: 'Status',
+        code: 410,
+        reason: 'Expired',
+        message: 'too old resource version',
+      });
       return stream.response;
     },
     'gone',
@@ -327,7 +350,8 @@ test('leaving the loop or aborting the signal closes the connection of a watch',
     stream.send('ADDED', deployment('web', 5));
     return stream.response;
   });
-  for await (const _event of client.watch(deployments, 'shop', '4', { signal: new AbortController().signal })) break;
+  for await (const _event of client.watch(deployments, 'shop', '4', { signal: new AbortController().signal }))
+    break;
   expect(openStreams()).toBe(0);
   const controller = new AbortController();
   const read = async () => {

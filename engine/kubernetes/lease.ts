@@ -212,7 +212,13 @@ export function createLease(client: ApiClient, options: LeaseOptions): LeaseElec
       stepDown();
       if (!lease || !wasOurs) return;
       const spec = { holderIdentity: null, leaseDurationSeconds: 1, renewTime: microTime(clock.now()) };
-      await patchLease(lease, spec).catch(() => undefined);
+      try {
+        await patchLease(lease, spec);
+      } catch {
+        // A renewal that was still on its way came first: its version is the one to give back.
+        const now = await readLease().catch(() => undefined);
+        if (now?.spec?.holderIdentity === holder) await patchLease(now, spec).catch(() => undefined);
+      }
     },
   };
 }

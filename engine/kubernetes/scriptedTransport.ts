@@ -2,7 +2,13 @@
  * For tests: a Transport that answers from a script and remembers what it was asked, and streams that a test feeds line
  * by line. It knows nothing of the API's meaning.
  */
-import { ApiError, type HttpRequest, type HttpResponse, type KubernetesObject, type Transport } from './types.ts';
+import {
+  ApiError,
+  type HttpRequest,
+  type HttpResponse,
+  type KubernetesObject,
+  type Transport,
+} from './types.ts';
 
 /** What one request is answered with. An error is thrown; `hang` never answers (the signal is ignored on purpose). */
 export type ScriptedAnswer = HttpResponse | Error | 'hang';

@@ -64,7 +64,7 @@ function attributesOf(spec: Json): Attributes {
 }
 
 /** Answers a POST of a review, or undefined when the resource is none. */
-export function review(access: Access, info: RequestInfo, body: Json): Json | undefined {
+export function review(access: Access, info: RequestInfo, body: Json): Json {
   const answer = (kind: string, status: Json) => ({
     kind,
     apiVersion: `${info.group}/${info.version}`,

@@ -57,7 +57,7 @@ function groupEntry(name: string, versions: string[]): Json {
 }
 
 /** The answer to a GET of `path`, or undefined when it is no discovery path that is served. */
-export function discover(kinds: Kind[], path: string): Json | undefined {
+export function discover(kinds: Kind[], path: string): Json {
   const groups = groupsOf(kinds);
   const [prefix, group = '', groupVersion, ...rest] = path.split('/').filter(part => part !== '');
   if (rest.length > 0) return undefined;

@@ -114,7 +114,7 @@ function withoutOwners(object: Json): Json {
  * move to the writer; fields that vanished belong to nobody.
  */
 export function ownersAfterUpdate(
-  live: Json | undefined,
+  live: Json,
   next: Json,
   writer: Writer,
   shape: Shape,
@@ -146,7 +146,7 @@ export interface Applied {
  * Throws the 409 of the real server when another manager owns a field that would change and `force` is false.
  */
 export function applyFields(
-  live: Json | undefined,
+  live: Json,
   config: Json,
   writer: Writer,
   shape: Shape,

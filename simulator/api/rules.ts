@@ -141,7 +141,7 @@ function podSpecErrors(spec: Json, field: string, errors: FieldError[]): void {
   });
 }
 
-function workloadErrors(object: Json, live: Json | undefined): FieldError[] {
+function workloadErrors(object: Json, live: Json): FieldError[] {
   const errors: FieldError[] = [];
   const spec = object.spec ?? {};
   nonNegative(errors, spec.replicas, 'spec.replicas');
@@ -166,7 +166,7 @@ function workloadErrors(object: Json, live: Json | undefined): FieldError[] {
   return errors;
 }
 
-function serviceErrors(object: Json, live: Json | undefined): FieldError[] {
+function serviceErrors(object: Json, live: Json): FieldError[] {
   const errors: FieldError[] = [];
   const { spec } = object;
   const ports: Json[] = spec.ports ?? [];
@@ -193,7 +193,7 @@ function serviceErrors(object: Json, live: Json | undefined): FieldError[] {
   return errors;
 }
 
-function revisionErrors(object: Json, live: Json | undefined): FieldError[] {
+function revisionErrors(object: Json, live: Json): FieldError[] {
   const errors: FieldError[] = [];
   if (object.data === undefined || object.data === null)
     errors.push({ type: 'Required value', field: 'data', detail: 'data is mandatory' });
@@ -208,7 +208,7 @@ function revisionErrors(object: Json, live: Json | undefined): FieldError[] {
   return errors;
 }
 
-function sliceErrors(object: Json, live: Json | undefined): FieldError[] {
+function sliceErrors(object: Json, live: Json): FieldError[] {
   const errors: FieldError[] = [];
   required(errors, object.addressType, 'addressType');
   if (live && live.addressType !== object.addressType)
@@ -231,7 +231,7 @@ function sliceErrors(object: Json, live: Json | undefined): FieldError[] {
   return errors;
 }
 
-function podErrors(object: Json, live: Json | undefined): FieldError[] {
+function podErrors(object: Json, live: Json): FieldError[] {
   const errors: FieldError[] = [];
   podSpecErrors(object.spec, 'spec', errors);
   if (live && live.spec.nodeName && live.spec.nodeName !== object.spec.nodeName)
@@ -239,12 +239,12 @@ function podErrors(object: Json, live: Json | undefined): FieldError[] {
   return errors;
 }
 
-function immutableErrors(object: Json, live: Json | undefined): FieldError[] {
+function immutableErrors(object: Json, live: Json): FieldError[] {
   if (live?.immutable !== true || equal(live.data, object.data)) return [];
   return [{ type: 'Forbidden', field: 'data', detail: 'field is immutable when `immutable` is set' }];
 }
 
-const builtinRules: Record<string, (object: Json, live: Json | undefined) => FieldError[]> = {
+const builtinRules: Record<string, (object: Json, live: Json) => FieldError[]> = {
   Deployment: workloadErrors,
   ReplicaSet: workloadErrors,
   Service: serviceErrors,
@@ -256,7 +256,7 @@ const builtinRules: Record<string, (object: Json, live: Json | undefined) => Fie
 };
 
 /** Errors of everything but `metadata`. `live` is the state before, undefined on create. */
-export function contentErrors(kind: Kind, object: Json, live: Json | undefined): FieldError[] {
+export function contentErrors(kind: Kind, object: Json, live: Json): FieldError[] {
   if (!kind.isBuiltin) return validateSchema(object, kind.schema ?? {});
   return builtinRules[kind.kind]?.(object, live) ?? [];
 }

@@ -5,6 +5,8 @@ import type { Json } from './json.ts';
 import type { Kind } from './kinds.ts';
 import { badRequest, invalid } from './status.ts';
 
+const byText = (left: string, right: string) => (left < right ? -1 : 1);
+
 const scaleKind = { group: 'autoscaling', plural: 'scales', kind: 'Scale' };
 
 function selectorText(selector: Json): string {
@@ -18,7 +20,7 @@ function selectorText(selector: Json): string {
     DoesNotExist: key => `!${key}`,
   };
   const expressions = (selector?.matchExpressions ?? []).map((expression: Json) =>
-    operators[expression.operator]?.(expression.key, [...(expression.values ?? [])].sort().join(',')),
+    operators[expression.operator]?.(expression.key, (expression.values ?? []).toSorted(byText).join(',')),
   );
   return [...labels, ...expressions].join(',');
 }

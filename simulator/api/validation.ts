@@ -88,7 +88,7 @@ function pattern(source: string): RegExp {
 function checkString(value: string, schema: Json, path: string, errors: FieldError[]): void {
   const fail = (detail: string) =>
     errors.push({ type: 'Invalid value', field: path, value, detail: `${path} in body ${detail}` });
-  const length = [...value].length;
+  const length = Array.from(value).length;
   if (schema.maxLength !== undefined && length > schema.maxLength)
     errors.push({ type: 'Too long', field: path, detail: `may not be more than ${schema.maxLength} bytes` });
   if (schema.minLength !== undefined && length < schema.minLength)

@@ -1,0 +1,212 @@
+/**
+ * One running engine on a client that is given: stores, controller, scheduler, events, in the order in which they must
+ * start and stop. `main` gives it a real cluster, the demo and the tests give it what they like. It decides nothing.
+ */
+import type { Clock } from './clock.ts';
+import { type Controller, createController, type Listener } from './controller/controller.ts';
+import type { Sighting } from './controller/observe.ts';
+import type { Scheduler } from './controller/scheduler.ts';
+import { OWNER_LABEL, type Stores, type World } from './controller/world.ts';
+import type { Judgement, Problem } from './core/observation.ts';
+import type { PrioritisedClient } from './kubernetes/client.ts';
+import { createEventRecorder } from './kubernetes/events.ts';
+import * as resources from './kubernetes/resources.ts';
+import { createStore, type StoreOptions, type WatchedStore } from './kubernetes/store.ts';
+import { createStoreSet, type StoreSet } from './kubernetes/storeSet.ts';
+import { ApiError, type KubernetesObject, objectKey, type ResourceType, type Store } from './kubernetes/types.ts';
+import type { Stepper } from '../steppers/stepper.ts';
+
+export interface EngineOptions {
+  clock: Clock;
+  client: PrioritisedClient;
+  /** Uniform in [0, 1). */
+  random: () => number;
+  stepper: Stepper;
+  scheduler: Scheduler;
+  apiGroup: string;
+  /** Empty: the whole cluster. */
+  namespaces: readonly string[];
+  selectorLabels: readonly string[];
+  drainMs: number;
+  resyncMs: number;
+  isActive(): boolean;
+  measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
+  inspect(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
+  log: Log;
+}
+
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface Engine {
+  readonly world: World;
+  readonly controller: Controller;
+  /** Resolves when every watch has its first list and ticks run. */
+  start(): Promise<void>;
+  stop(graceMs: number): Promise<void>;
+}
+
+const SYNC_POLL_MS = 20;
+
+export function createEngine(options: EngineOptions): Engine {
+  const { clock, client, random, log, scheduler } = options;
+  const types = resources.canaryTypes(options.apiGroup);
+  const running: { start(): void; stop(): Promise<void> }[] = [];
+  const sets: StoreSet[] = [];
+  const stopping = new AbortController();
+
+  const storeOptions = (type: ResourceType, extra: Partial<StoreOptions> = {}): StoreOptions => ({
+    clock,
+    random,
+    ...extra,
+    onState: state => {
+      if ('error' in state) log.warn({ resource: type.plural, phase: state.phase, reason: state.error.message }, 'watch is broken');
+    },
+    onError: error => log.error({ resource: type.plural, error: String(error) }, 'a watch handler failed'),
+  });
+
+  /** Of the whole cluster, or of each namespace that the engine may see. */
+  function watched(type: ResourceType, extra: Partial<StoreOptions> = {}): Store {
+    if (options.namespaces.length === 0) {
+      const store: WatchedStore = createStore(client, type, storeOptions(type, extra));
+      running.push(store);
+      return store;
+    }
+    const { onState: _onState, ...shared } = storeOptions(type, extra);
+    const set = createStoreSet(client, type, shared);
+    running.push({ start: () => options.namespaces.forEach(namespace => set.follow(namespace)), stop: () => set.stop() });
+    return set;
+  }
+
+  /** Only in namespaces that have canaries. */
+  function followed(type: ResourceType, extra: Partial<StoreOptions> = {}): Store {
+    const { onState: _onState, ...shared } = storeOptions(type, extra);
+    const set = createStoreSet(client, type, shared);
+    sets.push(set);
+    return set;
+  }
+
+  const own = { labelSelector: OWNER_LABEL, transform: withoutManagedFields };
+  const stores: Stores = {
+    canaries: watched(types.canaries, { statusIsOurs: true, transform: withoutManagedFields }),
+    metricTemplates: watched(types.metricTemplates, { transform: withoutManagedFields }),
+    alertProviders: watched(types.alertProviders, { transform: withoutManagedFields }),
+    endpointSlices: watched(resources.endpointSlices, own),
+    controllerRevisions: watched(resources.controllerRevisions, own),
+    routes: watched(options.stepper.routeType, own),
+    deployments: followed(resources.deployments),
+    replicaSets: followed(resources.replicaSets, { transform: withoutManagedFields }),
+    services: followed(resources.services),
+  };
+  const world: World = {
+    clock,
+    client,
+    urgentClient: client.urgent,
+    stores,
+    stepper: options.stepper,
+    types: { canaries: types.canaries },
+    selectorLabels: options.selectorLabels,
+    defaults: { drainMs: options.drainMs },
+  };
+  const events = createEventRecorder(client, { clock, reportingComponent: 'serin' });
+
+  const listener: Listener = {
+    decided(sighting, decision) {
+      const key = objectKey(sighting.names.namespace, sighting.canary.name);
+      for (const transition of decision.transitions) {
+        log.info({ canary: key, rule: decision.rule, reason: transition.reason, detail: transition.message }, 'transition');
+        const type = transition.severity === 'info' ? 'Normal' : 'Warning';
+        events.record({ object: sighting.object, type, reason: transition.reason, message: transition.message });
+        if (sighting.target) events.record({ object: sighting.target, type, reason: transition.reason, message: transition.message });
+      }
+    },
+    failed(key, message) {
+      log.warn({ canary: key, detail: message }, 'a write failed');
+    },
+    refused(object, problems) {
+      void reportRefusal(object, problems).catch(error => log.warn({ error: String(error) }, 'a refusal could not be written'));
+    },
+  };
+
+  /** An object that cannot even be decoded still gets its condition and an event, once for each generation. */
+  async function reportRefusal(object: KubernetesObject, problems: Problem[]): Promise<void> {
+    const [problem] = problems;
+    const conditions: { type: string; observedGeneration?: number }[] = object.status?.conditions ?? [];
+    const generation = object.metadata.generation ?? 0;
+    if (!problem || !options.isActive() || conditions.some(one => one.type === 'Accepted' && one.observedGeneration === generation)) return;
+    const at = new Date(clock.now()).toISOString();
+    const message = problems.map(one => `${one.field ? `${one.field}: ` : ''}${one.message}`).join('; ').slice(0, 1024);
+    const accepted = { type: 'Accepted', status: 'False', reason: problem.reason, message, lastTransitionTime: at, lastUpdateTime: at, observedGeneration: generation };
+    const others = conditions.filter(one => one.type !== 'Accepted');
+    const status = { ...object.status, observedGeneration: generation, conditions: [...others, accepted] };
+    try {
+      stores.canaries.absorb(await client.replaceStatus(types.canaries, { ...object, status }));
+      events.record({ object, type: 'Warning', reason: problem.reason, message });
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.kind !== 'conflict') throw error;
+    }
+  }
+
+  const controller = createController({
+    world,
+    scheduler,
+    measure: options.measure,
+    inspect: sighting => options.inspect(client, sighting),
+    listener,
+    isActive: options.isActive,
+  });
+
+  /** Namespaces come with their first canary and go with the last. */
+  function followNamespaces(): void {
+    const wanted = new Set(stores.canaries.all().map(object => object.metadata.namespace ?? ''));
+    for (const set of sets) for (const namespace of wanted) set.follow(namespace);
+  }
+
+  async function untilSynced(stores: readonly Store[]): Promise<void> {
+    while (!stopping.signal.aborted && !stores.every(store => store.synced())) await clock.sleep(SYNC_POLL_MS, stopping.signal);
+  }
+
+  async function resyncForever(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await controller.resync().catch(error => log.error({ error: String(error) }, 'resync failed'));
+      await clock.sleep(options.resyncMs, stopping.signal);
+    }
+  }
+
+  return {
+    world,
+    controller,
+    async start() {
+      for (const store of running) store.start();
+      await untilSynced([stores.canaries, stores.routes, stores.endpointSlices, stores.controllerRevisions]);
+      followNamespaces();
+      await untilSynced(sets);
+      // From here on a new namespace is followed before its canary is woken: handlers run in order.
+      stores.canaries.onChange(() => followNamespaces());
+      controller.start();
+      await scheduler.start((key, signal) => tickWhenSynced(key, signal));
+      void resyncForever();
+    },
+    async stop(graceMs) {
+      stopping.abort();
+      await scheduler.stop(graceMs);
+      await events.flush(graceMs);
+      await Promise.all([...running.map(store => store.stop()), ...sets.map(set => set.stop())]);
+    },
+  };
+
+  /** A canary in a namespace that is not listed yet would look as if nothing existed there. */
+  async function tickWhenSynced(key: string, signal: AbortSignal): Promise<number | undefined> {
+    const namespace = key.split('/')[0] ?? '';
+    if (!sets.every(set => set.synced(namespace))) return SYNC_POLL_MS;
+    return await controller.tick(key, signal);
+  }
+}
+
+function withoutManagedFields(object: KubernetesObject): KubernetesObject {
+  const { managedFields: _managedFields, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
