@@ -10,7 +10,7 @@ import type { Rig } from './rig.ts';
 
 export async function startEngine(rig: Rig, overrides: Partial<EngineOptions> = {}): Promise<{ engine: Engine; log: string[]; stop(): Promise<void> }> {
   const clock = systemClock;
-  const kubeConfig = loadKubeConfig({ kubeconfigPath: rig.plane.kubeconfig('engine') } as never);
+  const kubeConfig = loadKubeConfig({ kubeconfig: rig.plane.kubeconfig('engine') });
   const { transport, close } = createTransport(kubeConfig, { clock, version: 'e2e' });
   const log: string[] = [];
   const line = (fields: object, message: string) => void log.push(`${message} ${JSON.stringify(fields)}`);

@@ -121,6 +121,7 @@ test('events that wait are sent in order, and the same ones are counted together
   record('third');
   record('second');
   expect(recorder.depth()).toBe(3);
+  await clock.advance(0);
   isDown = false;
   await clock.advance(30_000);
   expect(sent().map(({ message, count }) => [message, count])).toEqual([
@@ -143,6 +144,7 @@ test('a full queue drops the oldest Normal first, and a Normal before any Warnin
   record('w3', { type: 'Warning' });
   record('n3');
   record('w4', { type: 'Warning' });
+  await clock.advance(0);
   isDown = false;
   await clock.advance(60_000);
   const [, ...after] = sent().map(({ message }) => message);

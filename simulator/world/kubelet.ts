@@ -1,6 +1,7 @@
 /**
- * The played kubelet: watches all pods, gives each an address and a real HTTP server, reports status as a real kubelet
- * does, and ends pods that are deleted. It writes nothing but pod status and the final deletion of a terminating pod.
+ * The played kubelet, and scheduler: watches all pods, binds each to its one Node, gives it an address and a real HTTP
+ * server, reports status as a real kubelet does, and ends pods that are deleted. It writes nothing but that Node,
+ * bindings, pod status and the final deletion of a terminating pod.
  */
 import type { KubernetesObject } from '../../engine/kubernetes/types.ts';
 import { createAddressPool } from './addresses.ts';
@@ -27,12 +28,18 @@ const RETRY_MS = 500;
 /** Addresses tried when others on this machine hold the ports of the first ones. */
 const ADDRESS_TRIES_MAX = 64;
 const DEFAULT_PORT = 8080;
+const DEFAULT_NODE = 'played-node';
 const ADMIN_PORT_NAME = 'linkerd-admin';
 
 export interface KubeletOptions {
   api: WorldApi;
   /** `base` is a /16 of addresses that this machine can bind, e.g. `10.244.0.0` or `127.1.0.0`. */
   addresses: { base: string };
+  /**
+   * The Node that pods are bound to; created when absent. A real EndpointSlice controller publishes no pod that is not
+   * bound to a Node that exists, and a real API server deletes an unbound pod without a shutdown.
+   */
+  node?: string;
   lingerMs?: number;
   terminationMs?: number;
   probeIntervalMs?: number;
@@ -72,6 +79,7 @@ export interface Kubelet {
 interface PodRecord {
   pod: KubernetesObject;
   key: string;
+  isBound: boolean;
   version: string;
   port: number;
   adminPort: number | undefined;
@@ -99,6 +107,9 @@ interface Override {
 
 interface Context {
   api: WorldApi;
+  node: string;
+  /** Undefined until it was asked for, and again when that failed. */
+  nodeCreated: Promise<void> | undefined;
   pool: AddressPool;
   queue: WorkQueue;
   records: Map<string, PodRecord>;
@@ -126,6 +137,8 @@ export function startKubelet(options: KubeletOptions): Kubelet {
   });
   const context: Context = {
     api: options.api,
+    node: options.node ?? DEFAULT_NODE,
+    nodeCreated: undefined,
     pool: createAddressPool(options.addresses.base),
     queue,
     records,
@@ -216,6 +229,7 @@ function accept(context: Context, pod: KubernetesObject, key: string): PodRecord
   return {
     pod,
     key,
+    isBound: pod.spec?.nodeName !== undefined,
     version: environment['VERSION'] ?? '',
     ...portsOf(pod),
     environment: behaviour,
@@ -263,7 +277,10 @@ async function reconcile(context: Context, record: PodRecord): Promise<void> {
     return remove(context, record);
   }
   let { state, nextAt } = stateAt(layersOf(context, record), now);
-  if (state.kind !== 'unschedulable') record.address ??= context.pool.take();
+  if (state.kind !== 'unschedulable') {
+    if (!record.isBound && !(await bind(context, record))) return;
+    record.address ??= context.pool.take();
+  }
   if (state.kind === 'running') {
     if (record.app === undefined) {
       await start(context, record);
@@ -284,6 +301,36 @@ function bookCrash(record: PodRecord): void {
   const finishedAt = Date.now();
   record.crash = { startedAt: record.startedAt ?? finishedAt, finishedAt };
   record.restartCount += 1;
+}
+
+/** What a scheduler does. False: the pod has left meanwhile, and the watch is about to say so. */
+async function bind(context: Context, record: PodRecord): Promise<boolean> {
+  context.nodeCreated ??= createNode(context);
+  await context.nodeCreated;
+  const { namespace, name, uid } = record.pod.metadata;
+  const answer = await context.api.request('POST', `/api/v1/namespaces/${namespace}/pods/${name}/binding`, {
+    apiVersion: 'v1',
+    kind: 'Binding',
+    metadata: { name, namespace, uid },
+    target: { apiVersion: 'v1', kind: 'Node', name: context.node },
+  });
+  if (answer.status === 404) return false;
+  // 409: bound by an earlier try whose answer was lost, or leaving; either way there is nothing more to bind.
+  if (answer.status >= 300 && answer.status !== 409) throw new Error(refusal('its binding', answer));
+  record.isBound = true;
+  return true;
+}
+
+async function createNode(context: Context): Promise<void> {
+  try {
+    const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: context.node } };
+    const answer = await context.api.request('POST', '/api/v1/nodes', node);
+    if (answer.status >= 300 && answer.status !== 409)
+      throw new Error(refusal(`Node ${context.node}`, answer));
+  } catch (error) {
+    context.nodeCreated = undefined;
+    throw error;
+  }
 }
 
 /** Starts the pod's program, on another address when somebody else on this machine holds a port of its own. */

@@ -1,6 +1,6 @@
 /**
- * A few lines of API server for the played world's own tests: list, watch, merge patch of status, delete, discovery of
- * one CRD group. It keeps no rules of Kubernetes; whatever a test puts in is served as it is.
+ * A few lines of API server for the played world's own tests: list, watch, binding, merge patch of status, delete,
+ * discovery of one CRD group. It keeps no rules of Kubernetes; whatever a test puts in is served as it is.
  */
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -152,13 +152,19 @@ async function write(
   let text = '';
   for await (const chunk of request) text += String(chunk);
   state.writes.push(`${request.method} ${path}`);
-  const match = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)(\/status)?$/.exec(path);
+  if (path === '/api/v1/nodes') return answer(201, {});
+  const match = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)(\/status|\/binding)?$/.exec(path);
   const key = keyOf('Pod', match?.[1] ?? '', match?.[2] ?? '');
   const known = state.objects.get(key);
   if (known === undefined) return answer(404, {});
   if (request.method === 'DELETE') {
     drop(state, key);
     return answer(200, known);
+  }
+  if (match?.[3] === '/binding') {
+    const nodeName: string = JSON.parse(text).target.name;
+    store(state, key, { ...known, spec: { ...known.spec, nodeName } });
+    return answer(201, {});
   }
   const patch = JSON.parse(text) as KubernetesObject;
   if (patch.metadata.uid !== known.metadata.uid) return answer(409, {});
