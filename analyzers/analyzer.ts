@@ -39,6 +39,8 @@ export interface MetricQuery {
   kind: 'request-success-rate' | 'request-duration' | 'custom';
   /** The rendered query; undefined for a built-in metric of an analyzer that needs none (scrape). */
   query: string | undefined;
+  /** Which workload's pods are measured, for analyzers that ask the pods themselves. Default: the canary's. */
+  arm?: 'canary' | 'primary';
   /** Length of the window in milliseconds. */
   windowMs: number;
 }

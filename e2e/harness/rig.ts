@@ -43,6 +43,8 @@ export async function startRig(): Promise<Rig> {
     return answers.every(answer => answer.status === 200);
   });
   await grantEngine(api);
+  // Before any pod is bound to it: the slice controller passes over pods of a node that it does not know yet.
+  await created(api, '/api/v1/nodes', { metadata: { name: 'played-node' } });
   const kubelet = startKubelet({ api, addresses: { base: '10.244.0.0' } });
   const splitter = await startSplitter({ api });
   await Promise.all([kubelet.synced, splitter.synced]);

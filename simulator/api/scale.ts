@@ -11,7 +11,7 @@ const scaleKind = { group: 'autoscaling', plural: 'scales', kind: 'Scale' };
 
 function selectorText(selector: Json): string {
   const labels = Object.entries(selector?.matchLabels ?? {})
-    .map(([key, value]) => `${key}=${value}`)
+    .map(([key, value]) => `${key}=${String(value)}`)
     .sort();
   const operators: Record<string, (key: string, values: string) => string> = {
     In: (key, values) => `${key} in (${values})`,

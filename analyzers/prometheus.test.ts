@@ -1,0 +1,61 @@
+/** The adapter against a local receiver that answers what Prometheus, a proxy, or nobody in particular would. */
+import { createServer, type Server } from 'node:http';
+import { afterEach, expect, test } from 'vitest';
+import { addressProblem, createPrometheusAnalyzer } from './prometheus.ts';
+
+let server: Server | undefined;
+afterEach(() => {
+  server?.closeAllConnections();
+  server?.close();
+});
+
+const query = { metric: 'm', kind: 'custom' as const, query: 'up', windowMs: 60_000 };
+const noPods = { canary: [], primary: [] };
+
+async function ask(status: number, body: string | undefined, options: object = {}) {
+  const address = await new Promise<string>(resolve => {
+    server = createServer((_request, response) => {
+      if (body === undefined) return;
+      response.writeHead(status, { 'content-type': body.startsWith('<') ? 'text/html' : 'application/json' });
+      response.end(body);
+    });
+    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server?.address() as { port: number }).port}`));
+  });
+  const analyzer = createPrometheusAnalyzer({ address, timeoutMs: 300, username: 'ann', password: 'hunter2', ...options });
+  const [answer] = await analyzer.measure([query], noPods, new AbortController().signal);
+  expect(JSON.stringify(answer)).not.toContain('hunter2');
+  return answer;
+}
+
+const vector = (...values: string[]) =>
+  JSON.stringify({ status: 'success', data: { resultType: 'vector', result: values.map(value => ({ metric: {}, value: [1, value] })) } });
+
+test.each([
+  ['one series', 200, vector('99.5'), { kind: 'value', value: 99.5 }],
+  ['zero is a value', 200, vector('0'), { kind: 'value', value: 0 }],
+  ['H7 no series', 200, vector(), { kind: 'noData' }],
+  ['NaN', 200, vector('NaN'), { kind: 'noData' }],
+  ['infinity', 200, vector('+Inf'), { kind: 'noData' }],
+  ['H32 many series', 200, vector('1', '2'), { kind: 'providerError', message: 'prometheus: expected one series, got 2' }],
+  ['a scalar', 200, JSON.stringify({ status: 'success', data: { resultType: 'scalar', result: [1, '42'] } }), { kind: 'value', value: 42 }],
+  ['a page of a proxy', 200, '<html>login</html>', { kind: 'providerError' }],
+  ['401', 401, '<html>no</html>', { kind: 'providerError' }],
+  ['a bad query', 400, JSON.stringify({ status: 'error', errorType: 'bad_data', error: 'parse error' }), { kind: 'providerError' }],
+  ['503', 503, '{}', { kind: 'providerError' }],
+  ['200 with an error inside', 200, JSON.stringify({ status: 'error', errorType: 'internal', error: 'x' }), { kind: 'providerError' }],
+  ['a server that never answers', 200, undefined, { kind: 'providerError' }],
+])('%s', async (_name, status, body, expected) => {
+  expect(await ask(status, body)).toMatchObject(expected);
+});
+
+test('nobody listens', async () => {
+  const analyzer = createPrometheusAnalyzer({ address: 'http://127.0.0.1:1', password: 'hunter2', username: 'ann' });
+  const [answer] = await analyzer.measure([query], noPods, new AbortController().signal);
+  expect(answer?.kind).toBe('providerError');
+});
+
+test('addresses that hand out credentials are not asked', () => {
+  expect(addressProblem('http://169.254.169.254/latest')).toBeTruthy();
+  expect(addressProblem('file:///etc/passwd')).toBeTruthy();
+  expect(addressProblem('http://prometheus.monitoring:9090')).toBeUndefined();
+});

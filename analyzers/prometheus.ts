@@ -1,0 +1,90 @@
+/**
+ * Asks Prometheus by `prometheus-query`, and survives it: its rejections are plain objects that may hold passwords, it
+ * turns infinity into NaN, and it has no deadline of its own that can be cut short. Every answer becomes a measurement;
+ * nothing is thrown, and no message holds more than the kind of the failure and the server's own sentence.
+ */
+import { PrometheusDriver } from 'prometheus-query';
+import type { Analyzer, Measurement, MetricQuery } from './analyzer.ts';
+
+export interface PrometheusOptions {
+  address: string;
+  /** Basic credentials, when both are set. */
+  username?: string;
+  password?: string;
+  bearerToken?: string;
+  headers?: Record<string, string>;
+  timeoutMs?: number;
+}
+
+const TIMEOUT_MS = 5_000;
+const MESSAGE_MAX = 200;
+/** Addresses that hand out a machine's own credentials. */
+const FORBIDDEN_HOSTS = /^(169\.254\.\d+\.\d+|\[?fe80:.*|\[?fd00:ec2::254\]?|metadata\.google\.internal)$/i;
+
+/** Why this address is not asked; undefined when it may be. */
+export function addressProblem(address: string): string | undefined {
+  if (!URL.canParse(address)) return 'expected an http or https URL';
+  const url = new URL(address);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'expected an http or https URL';
+  if (FORBIDDEN_HOSTS.test(url.hostname)) return 'link-local and metadata addresses are not asked';
+  return undefined;
+}
+
+export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
+  const problem = addressProblem(options.address);
+  const { timeoutMs = TIMEOUT_MS } = options;
+  const headers = { ...options.headers, ...(options.bearerToken ? { authorization: `Bearer ${options.bearerToken}` } : {}) };
+  const driver = problem
+    ? undefined
+    : new PrometheusDriver({
+        endpoint: options.address.replace(/\/+$/, ''),
+        baseURL: '/api/v1',
+        timeout: timeoutMs,
+        preferPost: true,
+        headers,
+        ...(options.username !== undefined && options.password !== undefined ? { auth: { username: options.username, password: options.password } } : {}),
+      });
+
+  async function ask(query: MetricQuery, signal: AbortSignal): Promise<Measurement> {
+    if (!driver) return { kind: 'providerError', message: `prometheus: ${problem}` };
+    if (query.query === undefined) return { kind: 'providerError', message: 'prometheus: the metric has no query' };
+    const aborted = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener('abort', () => reject({ errorType: 'aborted' }), { once: true });
+    });
+    try {
+      const answer = await Promise.race([driver.instantQuery(query.query), aborted]);
+      return measurementOf(answer.resultType, answer.result);
+    } catch (thrown) {
+      return { kind: 'providerError', message: describe(thrown) };
+    }
+  }
+
+  return {
+    provider: 'prometheus',
+    measure: (queries, _pods, signal) => Promise.all(queries.map(query => ask(query, signal))),
+  };
+}
+
+function measurementOf(resultType: string, result: readonly any[]): Measurement {
+  if (resultType === 'scalar' || resultType === 'string') return ofNumber(Number(result[1]));
+  if (resultType !== 'vector') return { kind: 'providerError', message: `prometheus: expected an instant vector, got a ${resultType}` };
+  if (result.length === 0) return { kind: 'noData', message: 'the query answered no series' };
+  // Two series are two answers; taking either would judge something that nobody asked for.
+  if (result.length > 1) return { kind: 'providerError', message: `prometheus: expected one series, got ${result.length}` };
+  return ofNumber(Number(result[0]?.value?.value));
+}
+
+function ofNumber(value: number): Measurement {
+  // The client library makes NaN of both infinities and of an empty value: none of them is a number to judge.
+  return Number.isFinite(value) ? { kind: 'value', value } : { kind: 'noData', message: 'the query answered no number' };
+}
+
+/** Only fields that cannot hold a secret: never `original`, which has the request with its credentials. */
+function describe(thrown: unknown): string {
+  const { errorType, error, status, httpStatus, prometheus } = (thrown ?? {}) as Record<string, any>;
+  if (thrown instanceof TypeError) return 'prometheus: the answer is not one of the query API';
+  const code = httpStatus ?? (typeof status === 'number' ? status : undefined);
+  const sentence = typeof error === 'string' ? error : (prometheus?.errorType ?? '');
+  const parts = [errorType ?? 'failed', code === undefined ? '' : `HTTP ${code}`, String(sentence).replace(/\s+/g, ' ')].filter(Boolean);
+  return `prometheus: ${parts.join(', ')}`.slice(0, MESSAGE_MAX);
+}

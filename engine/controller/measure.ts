@@ -1,0 +1,121 @@
+/**
+ * From a canary's metrics to a judgement: queries rendered, providers chosen, answers turned into checks. It never
+ * throws and decides nothing: what a check without a value means is the core's affair.
+ */
+import { decodeMetricTemplate } from '../api/decode.ts';
+import type { Judgement } from '../core/observation.ts';
+import type { MetricSetting } from '../core/settings.ts';
+import { checkOf } from '../core/verdict.ts';
+import * as resources from '../kubernetes/resources.ts';
+import { readyPods } from '../workloads/service.ts';
+import type { Analyzer, Measurement, MetricQuery } from '../../analyzers/analyzer.ts';
+import { createPrometheusAnalyzer } from '../../analyzers/prometheus.ts';
+import { duration, successRate } from '../../analyzers/queries/linkerd.ts';
+import { prometheusDuration, renderQuery } from '../../analyzers/template.ts';
+import type { Sighting } from './observe.ts';
+import type { World } from './world.ts';
+
+type Arm = 'canary' | 'primary';
+
+/** All metrics of one check together. */
+const CHECK_DEADLINE_MS = 15_000;
+
+export interface MeasureOptions {
+  world(): World;
+  /** Answers built-in and inline metrics of canaries that name no server of their own. */
+  analyzer: Analyzer;
+}
+
+export function createMeasure(options: MeasureOptions) {
+  const byAddress = new Map<string, Analyzer>();
+
+  function serverOf(address: string | undefined): Analyzer {
+    if (address === undefined) return options.analyzer;
+    const known = byAddress.get(address) ?? createPrometheusAnalyzer({ address });
+    byAddress.set(address, known);
+    return known;
+  }
+
+  async function one(sighting: Sighting, metric: MetricSetting, arm: Arm, signal: AbortSignal): Promise<Measurement> {
+    const resolved = await resolve(options.world(), sighting, metric, arm, serverOf);
+    if (!resolved.ok) return { kind: 'providerError', message: resolved.message };
+    const [measurement] = await resolved.analyzer.measure([resolved.query], podsOf(options.world(), sighting), signal);
+    return measurement ?? { kind: 'providerError', message: 'the provider did not answer' };
+  }
+
+  return async function measure(sighting: Sighting, arm: Arm, signal: AbortSignal): Promise<Judgement> {
+    const { observation } = sighting;
+    const { metrics } = observation.settings;
+    // A promoted primary is judged by what is known of every workload; custom queries speak of the target alone.
+    const asked = arm === 'primary' ? metrics.filter(metric => metric.kind !== 'custom') : metrics;
+    const deadline = new AbortController();
+    const timer = options.world().clock.setTimer(() => deadline.abort(), CHECK_DEADLINE_MS);
+    const limited = AbortSignal.any([signal, deadline.signal]);
+    try {
+      const measurements = await Promise.all(
+        asked.map(metric =>
+          one(sighting, metric, arm, limited).catch((error: unknown): Measurement => ({ kind: 'providerError', message: `the check failed: ${(error as Error).name}` })),
+        ),
+      );
+      const checks = asked.map((metric, index) => checkOf(metric, measurements[index] ?? { kind: 'providerError', message: 'no answer' }));
+      const epoch = observation.route?.stamp.epoch ?? 0;
+      return { runId: observation.status.run?.id ?? '', epoch, arm, checks, at: options.world().clock.now() };
+    } finally {
+      timer.cancel();
+    }
+  };
+}
+
+type Resolved = { ok: true; analyzer: Analyzer; query: MetricQuery } | { ok: false; message: string };
+
+async function resolve(world: World, sighting: Sighting, metric: MetricSetting, arm: Arm, serverOf: (address: string | undefined) => Analyzer): Promise<Resolved> {
+  const { names, canary } = sighting;
+  const deployment = arm === 'canary' ? names.target : names.primaryWorkload;
+  const window = prometheusDuration(metric.windowMs);
+  const base = { metric: metric.name, kind: metric.kind, windowMs: metric.windowMs, arm };
+  const { metricsServer } = canary.spec;
+  if (metric.kind !== 'custom') {
+    const scope = { namespace: names.namespace, deployment, window };
+    const query = metric.kind === 'request-success-rate' ? successRate(scope) : duration(scope);
+    return { ok: true, analyzer: serverOf(metricsServer), query: { ...base, query } };
+  }
+  const variables = { name: canary.name, namespace: names.namespace, target: names.target, service: names.apex, ingress: '', route: '', interval: window, variables: { ...metric.variables } };
+  if (metric.query !== undefined) {
+    const rendered = renderQuery(metric.query, variables);
+    return rendered.ok ? { ok: true, analyzer: serverOf(metricsServer), query: { ...base, query: rendered.query } } : rendered;
+  }
+  const reference = metric.template;
+  if (!reference) return { ok: false, message: 'the metric has neither a query nor a template' };
+  const object = world.stores.metricTemplates.get(reference.namespace, reference.name);
+  if (!object) return { ok: false, message: `MetricTemplate ${reference.namespace}/${reference.name} does not exist` };
+  const decoded = decodeMetricTemplate(object);
+  if (!decoded.ok) return { ok: false, message: `MetricTemplate ${reference.name}: ${decoded.problems[0]?.field} ${decoded.problems[0]?.expected}` };
+  const { provider, query } = decoded.metricTemplate.spec;
+  const rendered = renderQuery(query, variables);
+  if (!rendered.ok) return rendered;
+  const secret = await credentialsOf(world, reference.namespace, provider.secretRef?.name);
+  if (!secret.ok) return secret;
+  if (provider.address === undefined) return { ok: false, message: `MetricTemplate ${reference.name} has no provider.address` };
+  const analyzer = createPrometheusAnalyzer({ address: provider.address, ...secret.credentials });
+  return { ok: true, analyzer, query: { ...base, query: rendered.query } };
+}
+
+type Credentials = { username?: string; password?: string; bearerToken?: string };
+
+/** Keys as Flagger's: `username` and `password`, or `token`. Read when used, so that a rotated Secret counts at once. */
+async function credentialsOf(world: World, namespace: string, name: string | undefined): Promise<{ ok: true; credentials: Credentials } | { ok: false; message: string }> {
+  if (name === undefined) return { ok: true, credentials: {} };
+  const secret = await world.client.get(resources.secrets, namespace, name);
+  if (!secret) return { ok: false, message: `Secret ${namespace}/${name} does not exist` };
+  const text = (key: string): string | undefined => {
+    const encoded = secret.data?.[key];
+    return encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString('utf8').trim();
+  };
+  const [username, password, bearerToken] = [text('username'), text('password'), text('token')];
+  return { ok: true, credentials: { ...(username ? { username } : {}), ...(password ? { password } : {}), ...(bearerToken ? { bearerToken } : {}) } };
+}
+
+function podsOf(world: World, sighting: Sighting) {
+  const slices = world.stores.endpointSlices.all(sighting.names.namespace);
+  return { canary: readyPods(slices, sighting.names.canary), primary: readyPods(slices, sighting.names.primary) };
+}
