@@ -10,7 +10,7 @@ let running: RunningEngine;
 
 beforeAll(async () => {
   rig = await startRig();
-  prometheus = await startPrometheus(rig.plane);
+  prometheus = await startPrometheus(rig.kubelet);
   running = await startEngine(rig, prometheus.url);
 });
 afterAll(async () => {

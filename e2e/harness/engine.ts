@@ -17,7 +17,7 @@ export interface RunningEngine {
   stop(): Promise<void>;
 }
 
-export async function startEngine(rig: Rig, metricsServer: string, schedulerOf?: (log: (line: string) => void) => Scheduler): Promise<RunningEngine> {
+export async function startEngine(rig: Rig, metricsServer: string, schedulerOf?: () => Scheduler): Promise<RunningEngine> {
   const clock = systemClock;
   const kubeConfig = loadKubeConfig({ kubeconfig: rig.plane.kubeconfig('engine') });
   const { transport, close } = createTransport(kubeConfig, { clock, version: 'e2e' });
@@ -29,7 +29,7 @@ export async function startEngine(rig: Rig, metricsServer: string, schedulerOf?:
     client: createApiClient(transport, { clock }),
     random: Math.random,
     stepper: createSmiStepper('v1alpha2'),
-    scheduler: schedulerOf?.(text => void log.push(text)) ?? createInProcessScheduler({ clock, log: (text: string, fields?: object) => line(fields ?? {}, text) } as never),
+    scheduler: schedulerOf?.() ?? createInProcessScheduler({ clock, log: { info: line, warn: line, error: line } }),
     apiGroup: 'serin.dev',
     namespaces: [],
     selectorLabels: ['app', 'name', 'app.kubernetes.io/name'],

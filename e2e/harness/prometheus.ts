@@ -1,12 +1,15 @@
 /**
- * A real Prometheus that finds the pods by the API server and scrapes the port on which Linkerd's proxy would serve its
- * metrics, with the labels that linkerd-viz gives them: `namespace`, `pod`, `deployment`.
+ * A real Prometheus that scrapes the port on which Linkerd's proxy would serve its metrics, with the labels that
+ * linkerd-viz gives them: `namespace`, `pod`, `deployment`. Debian builds it without Kubernetes discovery, so the pods
+ * come to it by HTTP discovery, from the played kubelet.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ControlPlane, endProgram, startProgram, waitFor } from './controlplane.ts';
+import type { Kubelet } from '../../simulator/world/kubelet.ts';
+import { endProgram, startProgram, waitFor } from './controlplane.ts';
 
 export interface RealPrometheus {
   url: string;
@@ -16,17 +19,27 @@ export interface RealPrometheus {
   stop(): Promise<void>;
 }
 
-const CONFIG = (kubeconfig: string) => `global: {scrape_interval: 1s, scrape_timeout: 900ms}
+const CONFIG = (discovery: string) => `global: {scrape_interval: 1s, scrape_timeout: 900ms}
 scrape_configs:
 - job_name: linkerd-proxy
-  kubernetes_sd_configs: [{role: pod, kubeconfig_file: ${kubeconfig}}]
-  relabel_configs:
-  - {source_labels: [__meta_kubernetes_pod_container_port_name], regex: linkerd-admin, action: keep}
-  - {source_labels: [__meta_kubernetes_pod_phase], regex: Running, action: keep}
-  - {source_labels: [__meta_kubernetes_namespace], target_label: namespace}
-  - {source_labels: [__meta_kubernetes_pod_name], target_label: pod}
-  - {source_labels: [__meta_kubernetes_pod_controller_name], regex: '(.+)-[^-]+', target_label: deployment}
+  http_sd_configs: [{url: '${discovery}', refresh_interval: 1s}]
 `;
+
+/** Answers the ready pods as Prometheus's HTTP discovery wants them. */
+async function serveDiscovery(kubelet: Kubelet): Promise<{ url: string; close(): void }> {
+  const server = createHttpServer((_request, response) => {
+    const groups = kubelet.pods().flatMap(pod => {
+      if (pod.address === undefined || pod.adminPort === undefined || pod.isGone) return [];
+      // A pod's name is its Deployment's, the hash of the template, and a suffix.
+      const deployment = pod.name.replace(/-[^-]+-[^-]+$/, '');
+      return [{ targets: [`${pod.address}:${pod.adminPort}`], labels: { namespace: pod.namespace, pod: pod.name, deployment } }];
+    });
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.end(JSON.stringify(groups));
+  });
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${(server.address() as { port: number }).port}/`, close: () => server.close() };
+}
 
 async function freePort(): Promise<number> {
   return await new Promise(resolve => {
@@ -38,11 +51,12 @@ async function freePort(): Promise<number> {
   });
 }
 
-export async function startPrometheus(plane: ControlPlane): Promise<RealPrometheus> {
+export async function startPrometheus(kubelet: Kubelet): Promise<RealPrometheus> {
   const folder = mkdtempSync(join(tmpdir(), 'serin-prometheus-'));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  writeFileSync(join(folder, 'prometheus.yml'), CONFIG(plane.kubeconfig('player')));
+  const discovery = await serveDiscovery(kubelet);
+  writeFileSync(join(folder, 'prometheus.yml'), CONFIG(discovery.url));
   let child: ReturnType<typeof startProgram> | undefined;
   async function start(): Promise<void> {
     const started = startProgram(
@@ -65,6 +79,7 @@ export async function startPrometheus(plane: ControlPlane): Promise<RealPromethe
       if (child) await endProgram(child, 'SIGKILL');
     },
     async stop() {
+      discovery.close();
       if (child) await endProgram(child, 'SIGKILL');
       rmSync(folder, { recursive: true, force: true });
     },

@@ -17,7 +17,7 @@ export interface ScriptedTransport {
   transport: Transport;
   requests: HttpRequest[];
   /** Requests whose signal was not aborted and whose stream has not ended. */
-  openStreams(): number;
+  openStreams: () => number;
 }
 
 export function createScriptedTransport(

@@ -35,11 +35,11 @@ async function setUp(initial: KubernetesObject[], options: Partial<StoreOptions>
     store,
     changes,
     requests,
-    async send(type: string, object: KubernetesObject) {
+    send: async (type: string, object: KubernetesObject) => {
       stream.send(type, object);
       await clock.advance(0);
     },
-    async relist(version: number, items: KubernetesObject[]) {
+    relist: async (version: number, items: KubernetesObject[]) => {
       nextList = listOf(version, items);
       stream.send('ERROR', { kind: 'Status', code: 410 });
       await clock.advance(0);
@@ -180,7 +180,7 @@ test('transform decides what is kept, for lists, events and answers; one that th
   const errors: unknown[] = [];
   const { store, send } = await setUp([{ ...web(5), data: 'dropped' }], {
     onError: error => errors.push(error),
-    transform({ data: _, ...rest }) {
+    transform({ data: _data, ...rest }) {
       if (rest.metadata.name === 'odd') throw new Error('odd');
       return rest as KubernetesObject;
     },

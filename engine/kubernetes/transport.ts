@@ -19,7 +19,7 @@ export interface TransportOptions {
 export interface TransportHandle {
   transport: Transport;
   /** Cuts every connection; requests in flight fail. */
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 /** As many calls at once as an API server's fair queues give one user without queueing; measured: 1,000 GETs in 0.23 s. */
