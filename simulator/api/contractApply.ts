@@ -75,12 +75,7 @@ function basicTests(use: () => Used): void {
     refused(unnamed, 422, 'Invalid');
     expect(unnamed.body.message).toContain('fieldManager: Required value: is required for apply patch');
     const owned = configMap(name, {}, { managedFields: [{ manager: 'x' }] });
-    refused(
-      await calls.apply(path, owned, 'serin'),
-      400,
-      'BadRequest',
-      'metadata.managedFields must be nil',
-    );
+    refused(await calls.apply(path, owned, 'serin'), 400, 'BadRequest', 'metadata.managedFields must be nil');
     refused(await calls.apply(path, configMap('other'), 'serin'), 400, 'BadRequest');
     expect((await calls.apply(path, { ...configMap(name), apiVersion: 'v2' }, 'serin')).status).toBe(400);
   });
@@ -98,8 +93,20 @@ function basicTests(use: () => Used): void {
     const { calls } = use();
     const { name, path } = target(calls, 'v1', 'configmaps');
     const parent = ok(await calls.post(calls.path('v1', 'configmaps'), configMap(freshName('parent'))), 201);
-    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: parent.metadata.name, uid: parent.metadata.uid };
-    ok(await calls.apply(path, configMap(name, {}, { labels: { a: '1' }, finalizers: ['contract.serin.dev/a'] }), 'one'), 201);
+    const owner = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      name: parent.metadata.name,
+      uid: parent.metadata.uid,
+    };
+    ok(
+      await calls.apply(
+        path,
+        configMap(name, {}, { labels: { a: '1' }, finalizers: ['contract.serin.dev/a'] }),
+        'one',
+      ),
+      201,
+    );
     const both = ok(
       await calls.apply(
         path,
@@ -112,7 +119,9 @@ function basicTests(use: () => Used): void {
       ),
     );
     expect(both.metadata.labels).toEqual({ a: '1', b: '1' });
-    expect(new Set(both.metadata.finalizers)).toEqual(new Set(['contract.serin.dev/a', 'contract.serin.dev/b']));
+    expect(new Set(both.metadata.finalizers)).toEqual(
+      new Set(['contract.serin.dev/a', 'contract.serin.dev/b']),
+    );
     expect(ownersOf(both)['two/Apply']).toEqual({
       'f:data': {},
       'f:metadata': {
@@ -135,7 +144,12 @@ function conflictTests(use: () => Used): void {
     ok(await calls.apply(path, deployment(name, { replicas: 0, paused: true }), 'argocd'), 201);
     const body = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name }, spec: { replicas: 2 } };
     const conflict = await calls.apply(path, body, 'serin');
-    refused(conflict, 409, 'Conflict', 'Apply failed with 1 conflict: conflict with "argocd": .spec.replicas');
+    refused(
+      conflict,
+      409,
+      'Conflict',
+      'Apply failed with 1 conflict: conflict with "argocd": .spec.replicas',
+    );
     expect(conflict.body.details.causes).toEqual([
       { reason: 'FieldManagerConflict', message: 'conflict with "argocd"', field: '.spec.replicas' },
     ]);
@@ -189,7 +203,10 @@ function conflictTests(use: () => Used): void {
   test('a dropped field with a default goes back to its default', async () => {
     const { calls } = use();
     const { name, path } = target(calls, 'apps/v1', 'deployments');
-    ok(await calls.apply(path, deployment(name, { paused: true, progressDeadlineSeconds: 60 }), 'serin'), 201);
+    ok(
+      await calls.apply(path, deployment(name, { paused: true, progressDeadlineSeconds: 60 }), 'serin'),
+      201,
+    );
     const dropped = ok(await calls.apply(path, deployment(name, { paused: true }), 'serin'));
     expect(dropped.spec.progressDeadlineSeconds).toBe(600);
     expect(dropped.metadata.generation).toBe(2);
@@ -253,7 +270,10 @@ function listTests(use: () => Used): void {
         },
       },
     });
-    const args = { ...sidecar, spec: { template: { spec: { containers: [{ name: 'app', args: ['--c'] }] } } } };
+    const args = {
+      ...sidecar,
+      spec: { template: { spec: { containers: [{ name: 'app', args: ['--c'] }] } } },
+    };
     const conflict = await calls.apply(path, args, 'mesh');
     refused(conflict, 409, 'Conflict');
     expect(conflict.body.details.causes[0].field).toBe('.spec.template.spec.containers[name="app"].args');

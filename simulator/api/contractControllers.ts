@@ -17,18 +17,24 @@ export function describeControllers(use: () => Used): void {
   });
 }
 
-async function listed(calls: Calls, apiVersion: string, plural: string, app: string): Promise<KubernetesObject[]> {
+async function listed(
+  calls: Calls,
+  apiVersion: string,
+  plural: string,
+  app: string,
+): Promise<KubernetesObject[]> {
   const answer = await calls.get(`${calls.path(apiVersion, plural)}?labelSelector=app%3D${app}`);
   return answer.body.items;
 }
 
+let addresses = 0;
 /** Plays the kubelet once: every pod of the app that is not ready yet gets an address and becomes ready. */
 async function makeReady(calls: Calls, app: string): Promise<void> {
   for (const pod of await listed(calls, 'v1', 'pods', app)) {
     if (pod.status?.phase === 'Running') continue;
     const now = new Date().toISOString().replace(/\.\d+Z/, 'Z');
-    const index = Number.parseInt((pod.metadata.uid ?? '').slice(0, 4), 16);
-    const address = `10.244.${100 + (index >> 8) / 4}`.split('.').slice(0, 3).join('.') + `.${(index % 250) + 1}`;
+    addresses += 1;
+    const address = `10.244.200.${addresses}`;
     await calls.merge(calls.path('v1', 'pods', pod.metadata.name, 'status'), {
       status: {
         phase: 'Running',
@@ -40,7 +46,11 @@ async function makeReady(calls: Calls, app: string): Promise<void> {
   }
 }
 
-async function until(calls: Calls, name: string, check: (object: KubernetesObject) => void): Promise<KubernetesObject> {
+async function until(
+  calls: Calls,
+  name: string,
+  check: (object: KubernetesObject) => void,
+): Promise<KubernetesObject> {
   return vi.waitFor(async () => {
     await makeReady(calls, name);
     const object = ok(await calls.get(calls.path('apps/v1', 'deployments', name)));
@@ -98,7 +108,10 @@ function deploymentTests(use: () => Used): void {
     const pods = await listed(calls, 'v1', 'pods', name);
     expect(pods).toHaveLength(2);
     expect(pods[0]?.metadata.labels).toEqual({ app: name, 'pod-template-hash': hash });
-    expect(pods[0]?.metadata.ownerReferences?.[0]).toMatchObject({ kind: 'ReplicaSet', name: set?.metadata.name });
+    expect(pods[0]?.metadata.ownerReferences?.[0]).toMatchObject({
+      kind: 'ReplicaSet',
+      name: set?.metadata.name,
+    });
     ok(await calls.delete(calls.path('apps/v1', 'deployments', name)));
     await vi.waitFor(async () => {
       expect(await listed(calls, 'apps/v1', 'replicasets', name)).toEqual([]);
@@ -151,7 +164,9 @@ function rolloutTests(use: () => Used): void {
     ok(await calls.merge(`${path}/scale`, { spec: { replicas: 3 } }));
     const scaled = await until(calls, name, object => expect(object.status.readyReplicas).toBe(3));
     expect(scaled.status.updatedReplicas ?? 0).toBe(0);
-    const progressing = scaled.status.conditions.find((entry: { type: string }) => entry.type === 'Progressing');
+    const progressing = scaled.status.conditions.find(
+      (entry: { type: string }) => entry.type === 'Progressing',
+    );
     expect(progressing).toMatchObject({ status: 'Unknown', reason: 'DeploymentPaused' });
     ok(await calls.merge(path, { spec: { paused: null } }));
     await until(calls, name, isComplete(3));
@@ -187,7 +202,10 @@ function sliceTests(use: () => Used): void {
     const name = freshName('slices');
     const labels = { team: 'a' };
     const ports = [{ name: 'http', port: 80, targetPort: 8080 }];
-    const created = ok(await calls.post(calls.path('v1', 'services'), service(name, { ports }, { labels })), 201);
+    const created = ok(
+      await calls.post(calls.path('v1', 'services'), service(name, { ports }, { labels })),
+      201,
+    );
     ok(await calls.post(calls.path('apps/v1', 'deployments'), deployment(name, { replicas: 2 })), 201);
     const slices = `${calls.path('discovery.k8s.io/v1', 'endpointslices')}?labelSelector=kubernetes.io%2Fservice-name%3D${name}`;
     await until(calls, name, isComplete(2));
@@ -219,7 +237,11 @@ function sliceTests(use: () => Used): void {
     const endpoint = slice.endpoints.find((entry: { addresses: string[] }) =>
       entry.addresses.includes(pod?.status.podIP),
     );
-    expect(endpoint.targetRef).toMatchObject({ kind: 'Pod', name: pod?.metadata.name, uid: pod?.metadata.uid });
+    expect(endpoint.targetRef).toMatchObject({
+      kind: 'Pod',
+      name: pod?.metadata.name,
+      uid: pod?.metadata.uid,
+    });
     const unready = [{ type: 'Ready', status: 'False', lastTransitionTime: '2026-01-01T00:00:00Z' }];
     ok(
       await calls.merge(calls.path('v1', 'pods', pod?.metadata.name, 'status'), {
@@ -228,7 +250,9 @@ function sliceTests(use: () => Used): void {
     );
     await vi.waitFor(async () => {
       const found: KubernetesObject = (await calls.get(slices)).body.items[0];
-      const states = found.endpoints.map((entry: { conditions: { ready: boolean } }) => entry.conditions.ready);
+      const states = found.endpoints.map(
+        (entry: { conditions: { ready: boolean } }) => entry.conditions.ready,
+      );
       expect(states.filter(Boolean)).toHaveLength(1);
     }, PATIENCE);
     ok(await calls.delete(calls.path('v1', 'services', name)));
@@ -287,6 +311,9 @@ function garbageTests(use: () => Used): void {
       `configmaps "late" is forbidden: unable to create new content in namespace ${name} because it is being terminated`,
     );
     ok(await calls.merge(`${maps}/held`, { metadata: { finalizers: null } }));
-    await vi.waitFor(async () => refused(await calls.get(`/api/v1/namespaces/${name}`), 404, 'NotFound'), PATIENCE);
+    await vi.waitFor(
+      async () => refused(await calls.get(`/api/v1/namespaces/${name}`), 404, 'NotFound'),
+      PATIENCE,
+    );
   });
 }

@@ -44,18 +44,58 @@ function schemaTests(use: () => Used): void {
   });
 
   const wrong: [string, object, string][] = [
-    ['type', { weight: 'ten' }, 'spec.weight: Invalid value: "string": spec.weight in body must be of type integer: "string"'],
-    ['fraction', { weight: 1.5 }, 'spec.weight: Invalid value: "number": spec.weight in body must be of type integer: "number"'],
-    ['minimum', { weight: -1 }, 'spec.weight: Invalid value: -1: spec.weight in body should be greater than or equal to 0'],
-    ['maximum', { weight: 101 }, 'spec.weight: Invalid value: 101: spec.weight in body should be less than or equal to 100'],
+    [
+      'type',
+      { weight: 'ten' },
+      'spec.weight: Invalid value: "string": spec.weight in body must be of type integer: "string"',
+    ],
+    [
+      'fraction',
+      { weight: 1.5 },
+      'spec.weight: Invalid value: "number": spec.weight in body must be of type integer: "number"',
+    ],
+    [
+      'minimum',
+      { weight: -1 },
+      'spec.weight: Invalid value: -1: spec.weight in body should be greater than or equal to 0',
+    ],
+    [
+      'maximum',
+      { weight: 101 },
+      'spec.weight: Invalid value: 101: spec.weight in body should be less than or equal to 100',
+    ],
     ['enum', { mode: 'jumps' }, 'spec.mode: Unsupported value: "jumps": supported values: "linear", "jump"'],
-    ['pattern', { service: 'Web' }, `spec.service: Invalid value: "Web": spec.service in body should match '^[a-z]+$'`],
+    [
+      'pattern',
+      { service: 'Web' },
+      `spec.service: Invalid value: "Web": spec.service in body should match '^[a-z]+$'`,
+    ],
     ['required', { service: undefined }, 'spec.service: Required value'],
-    ['int-or-string', { port: true }, 'spec.port: Invalid value: "boolean": spec.port in body must be of type integer,string: "boolean"'],
-    ['map values', { labels: { a: 1 } }, 'spec.labels.a: Invalid value: "integer": spec.labels.a in body must be of type string: "integer"'],
-    ['list items', { rules: [{ path: 1 }] }, 'spec.rules[0].path: Invalid value: "integer": spec.rules[0].path in body must be of type string: "integer"'],
-    ['duplicates', { backends: [{ name: 'a' }, { name: 'a' }] }, 'spec.backends[1]: Duplicate value: {"name":"a"}'],
-    ['too many', { backends: [{ name: 'a' }, { name: 'b' }, { name: 'c' }, { name: 'd' }] }, 'spec.backends: Too many: 4: must have at most 3 items'],
+    [
+      'int-or-string',
+      { port: true },
+      'spec.port: Invalid value: "boolean": spec.port in body must be of type integer,string: "boolean"',
+    ],
+    [
+      'map values',
+      { labels: { a: 1 } },
+      'spec.labels.a: Invalid value: "integer": spec.labels.a in body must be of type string: "integer"',
+    ],
+    [
+      'list items',
+      { rules: [{ path: 1 }] },
+      'spec.rules[0].path: Invalid value: "integer": spec.rules[0].path in body must be of type string: "integer"',
+    ],
+    [
+      'duplicates',
+      { backends: [{ name: 'a' }, { name: 'a' }] },
+      'spec.backends[1]: Duplicate value: {"name":"a"}',
+    ],
+    [
+      'too many',
+      { backends: [{ name: 'a' }, { name: 'b' }, { name: 'c' }, { name: 'd' }] },
+      'spec.backends: Too many: 4: must have at most 3 items',
+    ],
   ];
   for (const [rule, spec, sentence] of wrong)
     test(`refuses a wrong ${rule}`, async () => {
@@ -173,7 +213,9 @@ function statusTests(use: () => Used): void {
     const name = freshName('annotate');
     const path = calls.path(VERSION, 'widgets', name);
     ok(await calls.post(calls.path(VERSION, 'widgets'), widget(name)), 201);
-    const annotated = ok(await calls.merge(path, { metadata: { annotations: { 'serin.dev/command': 'pause' } } }));
+    const annotated = ok(
+      await calls.merge(path, { metadata: { annotations: { 'serin.dev/command': 'pause' } } }),
+    );
     expect(annotated.metadata.generation).toBe(1);
     expect(annotated.metadata.annotations).toEqual({ 'serin.dev/command': 'pause' });
   });
@@ -192,14 +234,19 @@ function statusApplyTests(use: () => Used): void {
       metadata: { name },
       status: { phase: 'a', conditions },
     });
-    const one = ok(await calls.apply(`${path}/status`, body([{ type: 'Ready', status: 'True' }]), 'serin', true));
+    const one = ok(
+      await calls.apply(`${path}/status`, body([{ type: 'Ready', status: 'True' }]), 'serin', true),
+    );
     expect(ownersOf(one)['serin/Apply/status']).toEqual({
       'f:status': {
         'f:conditions': { 'k:{"type":"Ready"}': { '.': {}, 'f:status': {}, 'f:type': {} } },
         'f:phase': {},
       },
     });
-    const other = { ...body([{ type: 'Other', status: 'True' }]), status: { conditions: [{ type: 'Other', status: 'True' }] } };
+    const other = {
+      ...body([{ type: 'Other', status: 'True' }]),
+      status: { conditions: [{ type: 'Other', status: 'True' }] },
+    };
     const two = ok(await calls.apply(`${path}/status`, other, 'other'));
     expect(two.status.conditions).toHaveLength(2);
     const three = ok(await calls.apply(`${path}/status`, body([]), 'serin'));

@@ -33,7 +33,10 @@ export const declaredDifferences: readonly DeclaredDifference[] = [
     memory: 'kept',
     real: 'dropped',
     probe: calls =>
-      calls.post(`${calls.path('apps/v1', 'deployments')}?dryRun=All`, deployment(freshName('unknown'), { colour: 1 })),
+      calls.post(
+        `${calls.path('apps/v1', 'deployments')}?dryRun=All`,
+        deployment(freshName('unknown'), { colour: 1 }),
+      ),
     observe: answer => (answer.body.spec?.colour === undefined ? 'dropped' : 'kept'),
   },
   {
@@ -41,7 +44,12 @@ export const declaredDifferences: readonly DeclaredDifference[] = [
     memory: '501',
     real: '404',
     probe: calls =>
-      calls.send('PATCH', calls.path('v1', 'configmaps', 'absent'), 'application/strategic-merge-patch+json', '{}'),
+      calls.send(
+        'PATCH',
+        calls.path('v1', 'configmaps', 'absent'),
+        'application/strategic-merge-patch+json',
+        '{}',
+      ),
     observe: statusOf,
   },
   {

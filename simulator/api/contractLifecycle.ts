@@ -87,7 +87,9 @@ function deleteTests(use: () => Used): void {
     const name = freshName('again');
     const path = calls.path('v1', 'configmaps', name);
     const first = ok(await calls.post(calls.path('v1', 'configmaps'), configMap(name)), 201);
-    ok(await calls.delete(path, { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background' }));
+    ok(
+      await calls.delete(path, { kind: 'DeleteOptions', apiVersion: 'v1', propagationPolicy: 'Background' }),
+    );
     const second = ok(await calls.post(calls.path('v1', 'configmaps'), configMap(name)), 201);
     expect(second.metadata.uid).not.toBe(first.metadata.uid);
     refused(await calls.put(path, { ...first, data: {} }), 409, 'Conflict');
@@ -113,7 +115,9 @@ function builtinStatusTests(use: () => Used): void {
     expect(patched.metadata.labels).toEqual({ a: 'b' });
     expect(patched.metadata.annotations).toMatchObject({ from: 'status' });
     expect(patched.metadata.generation).toBe(1);
-    const main = ok(await calls.merge(path, { status: { collisionCount: 8 }, metadata: { labels: { x: 'y' } } }));
+    const main = ok(
+      await calls.merge(path, { status: { collisionCount: 8 }, metadata: { labels: { x: 'y' } } }),
+    );
     expect(main.status.collisionCount).toBe(3);
     await calls.delete(path);
   });
@@ -200,7 +204,9 @@ function recordTests(use: () => Used): void {
     expect(created.reason).toBe('Synced');
     const patched = ok(await calls.merge(calls.path('v1', 'events', name), { count: 2 }));
     expect(patched.count).toBe(2);
-    const found = await calls.get(`${calls.path('v1', 'events')}?fieldSelector=involvedObject.name=x,reason=Synced`);
+    const found = await calls.get(
+      `${calls.path('v1', 'events')}?fieldSelector=involvedObject.name=x,reason=Synced`,
+    );
     expect(found.body.items).toHaveLength(1);
   });
 }

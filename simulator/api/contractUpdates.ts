@@ -72,7 +72,10 @@ function createTests(use: () => Used): void {
     const body = deployment(name);
     delete body.spec.replicas;
     body.spec.template.spec.containers[0].ports = [{ containerPort: 80 }];
-    const created = ok(await calls.post(`${path}?fieldManager=maker`, { ...body, spec: { ...body.spec, paused: true } }), 201);
+    const created = ok(
+      await calls.post(`${path}?fieldManager=maker`, { ...body, spec: { ...body.spec, paused: true } }),
+      201,
+    );
     expect(created.metadata.generation).toBe(1);
     expect(created.status).toEqual({});
     expect(created.spec).toEqual({
@@ -241,7 +244,9 @@ function updateTests(use: () => Used): void {
     const first = ok(await calls.post(calls.path('v1', 'configmaps'), configMap(name)), 201);
     const other = '00000000-0000-4000-8000-000000000000';
     refused(await calls.merge(path, { metadata: { uid: other } }), 409, 'Conflict');
-    const dated = await calls.merge(path, { metadata: { creationTimestamp: '2020-01-01T00:00:00Z', generation: 7 } });
+    const dated = await calls.merge(path, {
+      metadata: { creationTimestamp: '2020-01-01T00:00:00Z', generation: 7 },
+    });
     expect(dated.status).toBe(422);
     refused(await calls.merge(path, { metadata: { name: 'other' } }), 400, 'BadRequest');
     expect(ok(await calls.get(path)).metadata).toEqual(first.metadata);
@@ -268,7 +273,10 @@ function updateTests(use: () => Used): void {
     const { calls } = use();
     const name = freshName('owners');
     const path = calls.path('v1', 'configmaps', name);
-    await calls.post(`${calls.path('v1', 'configmaps')}?fieldManager=one`, configMap(name, { a: '1', b: '1' }));
+    await calls.post(
+      `${calls.path('v1', 'configmaps')}?fieldManager=one`,
+      configMap(name, { a: '1', b: '1' }),
+    );
     const changed = ok(await calls.merge(`${path}?fieldManager=two`, { data: { b: '2', c: '2' } }));
     expect(ownersOf(changed)).toEqual({
       'one/Update': { 'f:data': { '.': {}, 'f:a': {} } },
@@ -358,7 +366,11 @@ function jsonPatchTests(use: () => Used): void {
     refused(missing, 422, 'Invalid');
     const after = ok(await calls.get(path));
     expect(version(after)).toBe(version(patched));
-    ok(await calls.json(path, [{ op: 'test', path: '/metadata/resourceVersion', value: after.metadata.resourceVersion }]));
+    ok(
+      await calls.json(path, [
+        { op: 'test', path: '/metadata/resourceVersion', value: after.metadata.resourceVersion },
+      ]),
+    );
   });
 }
 
@@ -367,7 +379,10 @@ function scaleTests(use: () => Used): void {
     const { calls } = use();
     const name = freshName('scale');
     const path = calls.path('apps/v1', 'deployments', name);
-    const created = ok(await calls.post(calls.path('apps/v1', 'deployments'), deployment(name, { paused: true })), 201);
+    const created = ok(
+      await calls.post(calls.path('apps/v1', 'deployments'), deployment(name, { paused: true })),
+      201,
+    );
     const scale = ok(await calls.get(`${path}/scale`));
     expect(scale).toMatchObject({
       kind: 'Scale',

@@ -22,7 +22,9 @@ function eventTests(use: () => Used): void {
     const { calls } = use();
     const path = calls.path('contract.serin.dev/v1', 'widgets');
     const list = await calls.get(path);
-    const reader = await calls.watch(`${path}?watch=true&resourceVersion=${list.body.metadata.resourceVersion}`);
+    const reader = await calls.watch(
+      `${path}?watch=true&resourceVersion=${list.body.metadata.resourceVersion}`,
+    );
     const name = freshName('watch');
     const created = ok(await calls.post(path, widget(name)), 201);
     const changed = ok(await calls.merge(`${path}/${name}`, { spec: { weight: 11 } }));
@@ -46,7 +48,9 @@ function eventTests(use: () => Used): void {
     const first = ok(await calls.post(path, body(`${group}-a`)), 201);
     ok(await calls.post(path, body(`${group}-b`)), 201);
     const selector = `labelSelector=group%3D${group}`;
-    const since = await calls.watch(`${path}?watch=1&${selector}&resourceVersion=${first.metadata.resourceVersion}`);
+    const since = await calls.watch(
+      `${path}?watch=1&${selector}&resourceVersion=${first.metadata.resourceVersion}`,
+    );
     expect(await named(since)).toBe(`ADDED ${group}-b`);
     const all = await calls.watch(`${path}?watch=1&${selector}`);
     expect([await named(all), await named(all)].sort((a, b) => (a < b ? -1 : 1))).toEqual([
@@ -87,7 +91,9 @@ function eventTests(use: () => Used): void {
     const list = await calls.get(path);
     const from = `watch=1&resourceVersion=${list.body.metadata.resourceVersion}`;
     const one = await calls.watch(`${path}?${from}&fieldSelector=metadata.name%3D${name}`);
-    const elsewhere = await calls.watch(`/api/v1/namespaces/default/configmaps?${from}&fieldSelector=metadata.name%3D${name}`);
+    const elsewhere = await calls.watch(
+      `/api/v1/namespaces/default/configmaps?${from}&fieldSelector=metadata.name%3D${name}`,
+    );
     const everywhere = await calls.watch(`/api/v1/configmaps?${from}&fieldSelector=metadata.name%3D${name}`);
     ok(await calls.post(path, configMap(`${name}-other`)), 201);
     ok(await calls.post(path, configMap(name)), 201);
@@ -114,7 +120,9 @@ function endTests(use: () => Used): void {
       type: 'BOOKMARK',
       object: { kind: 'Gadget', apiVersion: 'contract.serin.dev/v1' },
     });
-    expect(version(bookmark?.object as never)).toBeGreaterThanOrEqual(Number(list.body.metadata.resourceVersion));
+    expect(version(bookmark?.object as never)).toBeGreaterThanOrEqual(
+      Number(list.body.metadata.resourceVersion),
+    );
     let event = await marked.next();
     while (event) {
       expect(event.type).toBe('BOOKMARK');

@@ -34,8 +34,8 @@ export interface ProcessStore {
   delete(object: KubernetesObject, options?: DeleteOptions): boolean;
   /** Called inside each write, in order; it must not write by itself. Answers how to stop. */
   subscribe(listener: (change: StoreChange) => void): () => void;
-  /** All kinds that are served, one a version. */
-  kinds(): KindName[];
+  /** All kinds that are served, each in the version in which it is stored. */
+  kinds(): (KindName & { namespaced: boolean })[];
 }
 
 export function createProcessStore(server: Server): ProcessStore {
@@ -81,7 +81,11 @@ export function createProcessStore(server: Server): ProcessStore {
       server.storage.subscribe(event =>
         listener({ type: event.type, object: event.object, previous: event.previous }),
       ),
-    kinds: () => server.registry.all().map(kind => ({ apiVersion: apiVersionOf(kind), kind: kind.kind })),
+    kinds: () =>
+      server.registry
+        .all()
+        .filter(kind => kind.version === kind.storageVersion)
+        .map(kind => ({ apiVersion: apiVersionOf(kind), kind: kind.kind, namespaced: kind.namespaced })),
   };
 }
 

@@ -15,6 +15,9 @@ import { eventLine, objectText } from './wire.ts';
 /** A watcher that lets this many lines pile up is closed, as the real server closes slow ones. */
 const MAX_PENDING_LINES = 100_000;
 
+/** So long before a stream ends the server sends a last bookmark. */
+const LAST_BOOKMARK_MS = 2_000;
+
 export interface WatchRequest {
   kind: Kind;
   namespace: string | undefined;
@@ -87,7 +90,11 @@ export function createWatchHub(clock: Clock, storage: Storage, bookmarkIntervalM
         stream.bookmark();
         timers[1] = clock.setTimer(tick, bookmarkIntervalMs());
       };
-      if (request.wantsBookmarks) timers.push(clock.setTimer(tick, bookmarkIntervalMs()));
+      if (request.wantsBookmarks) {
+        const lastMs = Math.max(0, request.timeoutMs - LAST_BOOKMARK_MS);
+        timers.push(clock.setTimer(tick, bookmarkIntervalMs()));
+        timers.push(clock.setTimer(() => stream.bookmark(), lastMs));
+      }
       return queue.lines(() => stream.end());
     },
     closeAll(table) {

@@ -244,7 +244,8 @@ export function replaceObject(
     throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
   allocate(context, kind, live, decoded);
   const next = atEndpoint(kind, live, decoded, options);
-  if (risesGeneration(kind, live, next)) next.metadata.generation = (live.metadata.generation ?? 0) + 1;
+  if (options.subresource !== 'status' && risesGeneration(kind, live, next))
+    next.metadata.generation = (live.metadata.generation ?? 0) + 1;
   next.metadata.managedFields =
     options.managedFields ?? updatedOwners(context, kind, live, next, sentOwners, options);
   next.apiVersion = live.apiVersion;

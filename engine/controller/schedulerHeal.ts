@@ -1,0 +1,96 @@
+/**
+ * Brings a BullMQ queue in line with what resync says is due: adds what is missing (after a flush: everything), brings
+ * forward what is late, drops what nobody needs. It relies on nothing that Redis says: each step may be repeated, and
+ * several replicas may do it at once.
+ */
+import type { Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+
+export interface HealInput {
+  queue: Queue;
+  redis: Redis;
+  jobName: string;
+  /** When each canary has to tick at the latest, milliseconds since the epoch. */
+  due: ReadonlyMap<string, number>;
+  /** Ticks that run in this process: they say themselves when to tick next. */
+  running: ReadonlySet<string>;
+  nowMs: number;
+  wasWoken(key: string): Promise<boolean>;
+  wake(key: string): void;
+}
+
+/** Ids of one read, and jobs of one write: a script of this size takes a few tens of milliseconds, which no other client notices. */
+const PAGE = 1_000;
+/** Jobs that are looked at one by one, at once. */
+const PARALLEL = 50;
+/**
+ * A job that ran so lately is not dropped: the replica that ran it may know of a change that has not reached this one's
+ * caches. A tick that turns out not to be needed answers that no other is.
+ */
+const RAN_LATELY_MS = 5_000;
+/** BullMQ keeps the time of a delayed job in the upper bits of its score, above twelve bits that keep the order. */
+const SCORE_PER_MS = 0x1000;
+
+/** When each delayed job is due. Read by id and score: the jobs themselves are empty. */
+async function delayedTimes({ queue, redis }: HealInput): Promise<Map<string, number>> {
+  const times = new Map<string, number>();
+  for (let start = 0; ; start += PAGE) {
+    const page = await redis.zrange(queue.toKey('delayed'), start, String(start + PAGE - 1), 'WITHSCORES');
+    for (let index = 0; index + 1 < page.length; index += 2) {
+      times.set(page[index]!, Math.floor(Number(page[index + 1]) / SCORE_PER_MS));
+    }
+    if (page.length < 2 * PAGE) return times;
+  }
+}
+
+async function inParallel(keys: readonly string[], run: (key: string) => Promise<void>): Promise<void> {
+  for (let start = 0; start < keys.length; start += PARALLEL) {
+    await Promise.all(keys.slice(start, start + PARALLEL).map(run));
+  }
+}
+
+/** Throws when Redis does not answer; what was done until then stays and does no harm. */
+export async function healQueue(input: HealInput): Promise<void> {
+  const { queue, due, running, nowMs } = input;
+  const delayed = await delayedTimes(input);
+  const missing: { key: string; dueMs: number }[] = [];
+  const late: string[] = [];
+  for (const [key, dueMs] of due) {
+    const pendingMs = delayed.get(key);
+    if (running.has(key)) continue;
+    if (pendingMs === undefined) missing.push({ key, dueMs });
+    else if (pendingMs > dueMs) late.push(key);
+  }
+  // Ids that exist (waiting, or running in another replica) are left alone by Redis.
+  for (let start = 0; start < missing.length; start += PAGE) {
+    await queue.addBulk(
+      missing.slice(start, start + PAGE).map(({ key, dueMs }) => ({
+        name: input.jobName,
+        data: {},
+        opts: { jobId: key, delay: Math.max(0, dueMs - nowMs) },
+      })),
+    );
+  }
+  await inParallel(late, key => bringForward(input, key));
+  const unwanted = [...delayed.keys()].filter(key => !due.has(key) && !running.has(key));
+  await inParallel(unwanted, key => drop(input, key));
+}
+
+async function bringForward(input: HealInput, key: string): Promise<void> {
+  const job = await input.queue.getJob(key);
+  try {
+    await job?.changeDelay(Math.max(0, input.due.get(key)! - input.nowMs));
+  } catch (error) {
+    // It began, or ended, since it was read: nothing to bring forward.
+    if (typeof (error as { code?: unknown }).code !== 'number') throw error;
+  }
+}
+
+async function drop(input: HealInput, key: string): Promise<void> {
+  const { queue, nowMs } = input;
+  const job = await queue.getJob(key);
+  if (!job || (job.processedOn !== undefined && nowMs - job.processedOn < RAN_LATELY_MS)) return;
+  const removed = await queue.remove(key);
+  // A wake marks its key before it looks for the job: one that lost its job to this removal is seen here.
+  if (removed === 1 && (await input.wasWoken(key))) input.wake(key);
+}

@@ -1,0 +1,110 @@
+/** The composition root: configuration, adapters, controller, signals, in that order; nothing else. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { pino } from 'pino';
+import { systemClock } from './clock.ts';
+import { parseConfig, type Config } from './config.ts';
+import { createMeasure } from './controller/measure.ts';
+import { createInProcessScheduler } from './controller/schedulerInProcess.ts';
+import { createEngine, type Engine, type Log } from './engine.ts';
+import { createApiClient } from './kubernetes/client.ts';
+import { createDiscovery } from './kubernetes/discovery.ts';
+import { loadKubeConfig } from './kubernetes/kubeconfig.ts';
+import { createLease } from './kubernetes/lease.ts';
+import { createLimiter } from './kubernetes/limiter.ts';
+import { createTransport } from './kubernetes/transport.ts';
+import type { Analyzer } from '../analyzers/analyzer.ts';
+import { createPrometheusAnalyzer } from '../analyzers/prometheus.ts';
+import { chooseStepper } from '../steppers/registry.ts';
+
+const VERSION = '0.1.0';
+const LEASE_NAME = 'serin';
+
+/** Without a server every metric is an error of its provider, which holds a rollout and says why. */
+const noAnalyzer: Analyzer = {
+  provider: 'none',
+  measure: async queries => queries.map(() => ({ kind: 'providerError', message: 'no metrics server: set --metrics-server or spec.metricsServer' })),
+};
+
+async function run(config: Config, log: Log): Promise<void> {
+  const clock = systemClock;
+  const random = Math.random;
+  const kubeConfig = loadKubeConfig(config.kubeconfig === undefined ? {} : { kubeconfig: config.kubeconfig });
+  const { transport, close } = createTransport(kubeConfig, { clock, version: VERSION });
+  const limiter = createLimiter({
+    clock,
+    perSecond: config.kubeconfigQps,
+    burst: config.kubeconfigBurst,
+    onLimited: delayMs => log.warn({ delayMs }, 'the safety limit delays a request'),
+  });
+  const client = createApiClient(transport, { clock, limiter });
+  const trafficSplit = await createDiscovery(client).servedVersions('split.smi-spec.io');
+  const chosen = chooseStepper(config.meshProvider, { trafficSplit });
+  if (!chosen.ok) throw new Error(chosen.message);
+
+  const lease = createLease(client, {
+    namespace: config.leaderElectionNamespace,
+    name: LEASE_NAME,
+    identity: process.env['POD_NAME'] ?? hostname(),
+    nonce: randomUUID(),
+    clock,
+    random,
+  });
+  const analyzer = config.metricsServer === undefined ? noAnalyzer : createPrometheusAnalyzer({ address: config.metricsServer });
+  const engine: Engine = createEngine({
+    clock,
+    client,
+    random,
+    stepper: chosen.stepper,
+    scheduler: createInProcessScheduler({ clock, log }),
+    apiGroup: config.apiGroup,
+    namespaces: config.namespace,
+    selectorLabels: config.selectorLabels,
+    drainMs: config.drainSeconds * 1_000,
+    resyncMs: config.resyncSeconds * 1_000,
+    isActive: () => lease.isLeader(),
+    measure: createMeasure({ world: () => engine.world, analyzer }),
+    inspect: async () => [],
+    log,
+  });
+
+  const stopping = new AbortController();
+  lease.onChange(isLeader => {
+    log.info({ isLeader }, isLeader ? 'this replica is active' : 'this replica stands by');
+    if (isLeader) void engine.controller.resync();
+  });
+  await engine.start();
+  const competing = lease.run(stopping.signal);
+  log.info({ version: VERSION, provider: chosen.stepper.provider, namespaces: config.namespace }, 'serin runs');
+
+  await new Promise<void>(resolve => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+  log.info({}, 'stopping');
+  await engine.stop(config.shutdownGraceSeconds * 1_000);
+  await lease.release();
+  stopping.abort();
+  await competing;
+  await close();
+}
+
+const parsed = parseConfig(process.argv.slice(2), process.env);
+switch (parsed.kind) {
+  case 'help':
+    process.stdout.write(parsed.text);
+    break;
+  case 'refused':
+    process.stderr.write(`serin: ${parsed.message}\n`);
+    process.exitCode = 2;
+    break;
+  case 'config': {
+    const log = pino({ level: parsed.config.logLevel, redact: ['authorization', 'token', 'password'] });
+    await run(parsed.config, log).catch((error: Error) => {
+      log.error({ reason: error.message }, 'serin cannot run');
+      process.exitCode = 1;
+    });
+    break;
+  }
+  default:
+    parsed satisfies never;
+}
