@@ -9,6 +9,8 @@ export interface WriteContext {
   storage: Storage;
   /** How many ClusterIPs were given out. */
   addresses: { next: number };
+  /** A declared difference, off unless asked for: pods that are servers on loopback may be published. */
+  allowsLoopbackEndpoints: boolean;
 }
 
 /** The time as the server writes it into objects: whole seconds. */

@@ -76,7 +76,7 @@ export interface Used {
   capabilities: ContractConnection['capabilities'];
 }
 
-async function establish(calls: Calls, crd: typeof widgetCrd): Promise<void> {
+async function establish(calls: Calls, crd: typeof widgetCrd | typeof gadgetCrd): Promise<void> {
   const created = await calls.post(CRDS, crd);
   expect([201, 409]).toContain(created.status);
   await vi.waitFor(

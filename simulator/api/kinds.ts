@@ -36,6 +36,8 @@ export interface Kind extends ResourceType {
   shape: Shape;
   /** Fields that the main endpoint and the status endpoint do not write. */
   ignored: { main: FieldSet; status: FieldSet };
+  /** What an empty object of the kind holds already in the server's types: nobody is the owner of these parts. */
+  skeleton: Json;
   /** Structural schema of a custom kind. */
   schema?: Json;
   /** The version under which objects are stored. */
@@ -44,6 +46,23 @@ export interface Kind extends ResourceType {
 
 export const allVerbs: readonly Verb[] = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'];
 const readAndCreate: readonly Verb[] = ['get', 'list', 'watch', 'create', 'delete'];
+
+const podTemplate = { metadata: {}, spec: {} };
+/** The parts of the server's types that are structs without a pointer: they exist in every object. */
+const skeletons: Record<string, Json> = {
+  Deployment: { spec: { strategy: {}, template: podTemplate }, status: {} },
+  ReplicaSet: { spec: { template: podTemplate }, status: {} },
+  Pod: { spec: {}, status: {} },
+  Service: { spec: {}, status: { loadBalancer: {} } },
+  Namespace: { spec: {}, status: {} },
+  Node: { spec: {}, status: { daemonEndpoints: {}, nodeInfo: {} } },
+  Lease: { spec: {} },
+  HorizontalPodAutoscaler: { spec: { scaleTargetRef: {} }, status: {} },
+  NetworkPolicy: { spec: { podSelector: {} } },
+  PodDisruptionBudget: { spec: {}, status: {} },
+  CustomResourceDefinition: { spec: { names: {} }, status: { acceptedNames: {} } },
+  Event: { involvedObject: {}, source: {} },
+};
 
 interface Traits {
   shortNames?: string[];
@@ -80,6 +99,7 @@ function builtin(group: string, version: string, plural: string, kind: string, t
       main: subresources.includes('status') ? setOf('status') : setOf(),
       status: setOf('spec', ...(traits.statusIgnores ?? [])),
     },
+    skeleton: { metadata: {}, ...skeletons[kind] },
     storageVersion: version,
   };
 }
@@ -200,6 +220,7 @@ export function kindsOfCrd(crd: KubernetesObject): Kind[] {
           main: hasStatus ? setOf('status') : setOf(),
           status: setOf('spec', 'metadata'),
         },
+        skeleton: { metadata: {} },
         schema,
         storageVersion,
       };

@@ -3,6 +3,7 @@ import { Agent, request as send } from 'undici';
 import { systemClock } from '../../engine/clock.ts';
 import type { HttpResponse, Transport } from '../../engine/kubernetes/types.ts';
 import { startControllers } from '../controllers/start.ts';
+import type { Controllers } from '../controllers/start.ts';
 import { describeApiContract } from './contract.ts';
 import type { ContractConnection } from './contract.ts';
 import { createMemoryApi } from './memory.ts';
@@ -10,12 +11,12 @@ import type { MemoryApi } from './memory.ts';
 
 const NAMESPACE = 'contract';
 
-function startApi(): { api: MemoryApi; stop(): void } {
+function startApi(): { api: MemoryApi; controllers: Controllers } {
   const api = createMemoryApi({ clock: systemClock, seed: 7 });
   api.store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } }, 'test');
   api.access.tokens.set('token-of-user', 'user');
   api.access.rules.set('stranger', []);
-  return { api, stop: startControllers({ store: api.store, clock: systemClock }).stop };
+  return { api, controllers: startControllers({ store: api.store, clock: systemClock }) };
 }
 
 function connection(api: MemoryApi, transport: Transport, close: () => Promise<void>): ContractConnection {
@@ -53,16 +54,16 @@ function httpTransport(url: string, agent: Agent): Transport {
 }
 
 describeApiContract('memory, direct', async () => {
-  const { api, stop } = startApi();
-  return connection(api, api.transport(), async () => stop());
+  const { api, controllers } = startApi();
+  return connection(api, api.transport(), async () => controllers.stop());
 });
 
 describeApiContract('memory, over HTTP', async () => {
-  const { api, stop } = startApi();
+  const { api, controllers } = startApi();
   const server = await api.serve();
   const agent = new Agent();
   return connection(api, httpTransport(server.url, agent), async () => {
-    stop();
+    controllers.stop();
     await agent.destroy();
     await server.close();
   });

@@ -81,8 +81,15 @@ export function createMemoryApi(options: {
   seed?: number;
   crds?: KubernetesObject[];
   historyLimit?: number;
+  /** Lets EndpointSlices name 127.0.0.0/8, which the real server refuses: for pods that are servers on this machine. */
+  allowsLoopbackEndpoints?: boolean;
 }): MemoryApi {
-  const server = createServer(options.clock, options.seed ?? 1, options.historyLimit ?? HISTORY_LIMIT);
+  const server = createServer(
+    options.clock,
+    options.seed ?? 1,
+    options.historyLimit ?? HISTORY_LIMIT,
+    options.allowsLoopbackEndpoints ?? false,
+  );
   const store = createProcessStore(server);
   for (const name of ['default', 'kube-system'])
     store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, 'kube-apiserver');
@@ -132,7 +139,12 @@ export function createMemoryApi(options: {
   return api;
 }
 
-function createServer(clock: Clock, seed: number, historyLimit: number): Server {
+function createServer(
+  clock: Clock,
+  seed: number,
+  historyLimit: number,
+  allowsLoopbackEndpoints: boolean,
+): Server {
   const storage = createStorage(historyLimit);
   const knobs: Knobs = { bookmarkIntervalMs: 60_000, watchTimeoutMs: 45 * 60_000 };
   return {
@@ -141,6 +153,7 @@ function createServer(clock: Clock, seed: number, historyLimit: number): Server 
     knobs,
     random: createRandom(seed),
     addresses: { next: 0 },
+    allowsLoopbackEndpoints,
     registry: createRegistry(storage),
     access: { tokens: new Map(), rules: new Map() },
     watches: createWatchHub(clock, storage, () => knobs.bookmarkIntervalMs),

@@ -110,7 +110,7 @@ function withoutOwners(object: Json): Json {
 }
 
 /**
- * The managedFields after `next` replaced `live` (undefined on create) by an update of `writer`. Fields that changed
+ * The managedFields after `next` replaced `live` (the kind's skeleton on create) by an update of `writer`. Fields that changed
  * move to the writer; fields that vanished belong to nobody.
  */
 export function ownersAfterUpdate(
@@ -121,7 +121,7 @@ export function ownersAfterUpdate(
   time: string,
 ): Json[] {
   const owners = ownersOf(live, next, writer.subresource !== undefined);
-  const change = compareFields(live ? withoutOwners(live) : {}, withoutOwners(next), shape);
+  const change = compareFields(withoutOwners(live), withoutOwners(next), shape);
   const taken = difference(union(change.modified, change.added), unowned);
   for (const [key, owner] of owners) {
     const fields = difference(difference(owner.fields, taken), change.removed);

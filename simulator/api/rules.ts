@@ -208,7 +208,7 @@ function revisionErrors(object: Json, live: Json): FieldError[] {
   return errors;
 }
 
-function sliceErrors(object: Json, live: Json): FieldError[] {
+function sliceErrors(object: Json, live: Json, allowsLoopback: boolean): FieldError[] {
   const errors: FieldError[] = [];
   required(errors, object.addressType, 'addressType');
   if (live && live.addressType !== object.addressType)
@@ -220,7 +220,7 @@ function sliceErrors(object: Json, live: Json): FieldError[] {
     });
   (object.endpoints ?? []).forEach((endpoint: Json, index: number) => {
     for (const address of endpoint.addresses ?? [])
-      if (/^127\.|^169\.254\./.test(address))
+      if (/^169\.254\./.test(address) || (!allowsLoopback && /^127\./.test(address)))
         errors.push({
           type: 'Invalid value',
           field: `endpoints[${index}].addresses[0]`,
@@ -249,14 +249,19 @@ const builtinRules: Record<string, (object: Json, live: Json) => FieldError[]> =
   ReplicaSet: workloadErrors,
   Service: serviceErrors,
   ControllerRevision: revisionErrors,
-  EndpointSlice: sliceErrors,
   Pod: podErrors,
   ConfigMap: immutableErrors,
   Secret: immutableErrors,
 };
 
 /** Errors of everything but `metadata`. `live` is the state before, undefined on create. */
-export function contentErrors(kind: Kind, object: Json, live: Json): FieldError[] {
+export function contentErrors(
+  kind: Kind,
+  object: Json,
+  live: Json,
+  allowed: { allowsLoopbackEndpoints: boolean },
+): FieldError[] {
   if (!kind.isBuiltin) return validateSchema(object, kind.schema ?? {});
+  if (kind.kind === 'EndpointSlice') return sliceErrors(object, live, allowed.allowsLoopbackEndpoints);
   return builtinRules[kind.kind]?.(object, live) ?? [];
 }

@@ -122,7 +122,7 @@ export function createObject(
   const managedFields =
     options.managedFields ??
     ownersAfterUpdate(
-      undefined,
+      kind.skeleton,
       object,
       { manager: options.manager, operation: 'Update', apiVersion: apiVersionOf(kind) },
       kind.shape,
@@ -130,7 +130,7 @@ export function createObject(
     );
   metadata.managedFields = managedFields;
   initialise(context, kind, object);
-  const errors = [...metadataErrors(kind, metadata), ...contentErrors(kind, object, undefined)];
+  const errors = [...metadataErrors(kind, metadata), ...contentErrors(kind, object, undefined, context)];
   if (errors.length > 0) throw invalid(kind, metadata.name, errors);
   if (context.storage.get(kind.table, metadata.namespace, metadata.name))
     throw alreadyExists(kind, metadata.name);
@@ -254,7 +254,7 @@ export function replaceObject(
   const errors = [
     ...metadataErrors(kind, next.metadata),
     ...metadataChangeErrors(live.metadata, next.metadata),
-    ...contentErrors(kind, next, live),
+    ...contentErrors(kind, next, live, context),
   ];
   if (errors.length > 0) throw invalid(kind, live.metadata.name, errors);
   if (options.dryRun) return next;

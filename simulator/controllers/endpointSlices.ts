@@ -2,7 +2,7 @@
  * The played EndpointSlice controller: for each Service with a selector one slice for each set of resolved ports, with
  * the pods that have an address. It does not split slices of more than 100 endpoints and knows IPv4 only.
  */
-import type { KubernetesObject } from '../../engine/kubernetes/types.ts';
+import type { KubernetesObject, ObjectMeta } from '../../engine/kubernetes/types.ts';
 import { draft } from '../api/inprocess.ts';
 import { canonical, equal } from '../api/json.ts';
 import type { Json } from '../api/json.ts';
@@ -165,11 +165,11 @@ function newSlice(
     ...ENDPOINT_SLICE,
     metadata: {
       name: '',
-      ...{ generateName: `${service.metadata.name}-` },
+      generateName: `${service.metadata.name}-`,
       namespace: service.metadata.namespace ?? '',
       labels,
       ownerReferences: [controllerReference(service)],
-    },
+    } as ObjectMeta,
     addressType: 'IPv4',
     ...wanted,
   };

@@ -1,5 +1,5 @@
 /** The played ReplicaSet controller: creates and deletes pods until their number is the wanted one, and counts them. */
-import type { KubernetesObject } from '../../engine/kubernetes/types.ts';
+import type { KubernetesObject, ObjectMeta } from '../../engine/kubernetes/types.ts';
 import { timestamp } from '../api/context.ts';
 import { draft } from '../api/inprocess.ts';
 import { equal } from '../api/json.ts';
@@ -80,12 +80,12 @@ function newPod(set: KubernetesObject): KubernetesObject {
     kind: 'Pod',
     metadata: {
       name: '',
-      ...{ generateName: `${set.metadata.name}-` },
+      generateName: `${set.metadata.name}-`,
       namespace: set.metadata.namespace ?? '',
       labels: { ...metadata?.labels },
       ...(metadata?.annotations ? { annotations: { ...metadata.annotations } } : {}),
       ownerReferences: [controllerReference(set)],
-    },
+    } as ObjectMeta,
     spec,
   };
 }
