@@ -153,10 +153,10 @@ export function createEngine(options: EngineOptions): Engine {
   const controller = createController({
     world,
     scheduler,
-    measure: options.measure,
+    measure: (sighting, arm, signal) => options.measure(sighting, arm, signal),
     inspect: sighting => options.inspect(client, sighting),
     listener,
-    isActive: options.isActive,
+    isActive: () => options.isActive(),
   });
 
   /** Namespaces come with their first canary and go with the last. */

@@ -49,10 +49,22 @@ function codeOf(error: unknown): number | undefined {
   return (error as { code?: number }).code;
 }
 
+/** The keys of the later list, each with the earlier of its times. */
+function soonest(
+  earlier: ReadonlyMap<string, number>,
+  later: ReadonlyMap<string, number>,
+): ReadonlyMap<string, number> {
+  return new Map([...later].map(([key, dueMs]) => [key, Math.min(dueMs, earlier.get(key) ?? dueMs)]));
+}
+
 export function createBullmqScheduler(options: BullmqOptions): Scheduler {
   const { clock, log, queueName = 'serin-ticks', prefix = 'serin' } = options;
   const running = new Set<string>();
+  /** Wakes that Redis was not told yet. */
   const unsent = new Set<string>();
+  /** What was ensured and Redis was not told yet. */
+  let unmet: ReadonlyMap<string, number> | undefined;
+  let isMeeting = false;
   const stopping = new AbortController();
   let handler: TickHandler | undefined;
   let worker: Worker | undefined;
@@ -61,10 +73,15 @@ export function createBullmqScheduler(options: BullmqOptions): Scheduler {
   let isSending = false;
   let isSendPending = false;
 
-  const link = openRedisLink({ redisUrl: options.redisUrl, clock, log, onHeartbeat: () => void sendWakes() });
+  const link = openRedisLink({ redisUrl: options.redisUrl, clock, log, onHeartbeat });
   let queue = openQueue();
   /** Keys that were woken since their last tick began: how a wake reaches a tick that runs in another replica. */
   const wokenKey = queue.toKey('woken');
+
+  function onHeartbeat(): void {
+    void sendWakes();
+    void meet();
+  }
 
   /** A connection that breaks while BullMQ asks for the version leaves its object dead for good: it is made again. */
   function openQueue(): Queue {
@@ -181,6 +198,27 @@ export function createBullmqScheduler(options: BullmqOptions): Scheduler {
     }
   }
 
+  /** What `ensure` asked for and Redis did not take stays asked for. Never throws. */
+  async function meet(): Promise<void> {
+    if (!unmet || isMeeting || isStopped) return;
+    if (!link.isReady()) {
+      log.warn({ canaries: unmet.size }, 'redis is not connected; ticks are ensured later');
+      return;
+    }
+    isMeeting = true;
+    const due = unmet;
+    unmet = undefined;
+    try {
+      const redis = link.producer;
+      await healQueue({ queue, redis, jobName: JOB_NAME, due, running, clock, wasWoken, wake });
+    } catch (error) {
+      link.onError(error);
+      unmet = unmet ? soonest(due, unmet) : due;
+    } finally {
+      isMeeting = false;
+    }
+  }
+
   function startWorker(): void {
     if (isStopped) return;
     const started = new Worker(queueName, (job, token, signal) => tick(job, token, signal), {
@@ -217,24 +255,8 @@ export function createBullmqScheduler(options: BullmqOptions): Scheduler {
     wake,
     async ensure(due) {
       if (isStopped) return;
-      if (!link.isReady()) {
-        log.warn({ canaries: due.size }, 'redis is not connected; ticks are not ensured');
-        return;
-      }
-      try {
-        await healQueue({
-          queue,
-          redis: link.producer,
-          jobName: JOB_NAME,
-          due,
-          running,
-          nowMs: clock.now(),
-          wasWoken,
-          wake,
-        });
-      } catch (error) {
-        link.onError(error);
-      }
+      unmet = unmet ? soonest(unmet, due) : due;
+      await meet();
     },
     async stop(graceMs) {
       if (isStopped) return;

@@ -5,6 +5,7 @@
  */
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import type { Clock } from '../clock.ts';
 
 export interface HealInput {
   queue: Queue;
@@ -14,7 +15,7 @@ export interface HealInput {
   due: ReadonlyMap<string, number>;
   /** Ticks that run in this process: they say themselves when to tick next. */
   running: ReadonlySet<string>;
-  nowMs: number;
+  clock: Clock;
   wasWoken(key: string): Promise<boolean>;
   wake(key: string): void;
 }
@@ -28,6 +29,8 @@ const PARALLEL = 50;
  * caches. A tick that turns out not to be needed answers that no other is.
  */
 const RAN_LATELY_MS = 5_000;
+/** Less than this is the time that a command took to reach Redis, and not worth another one. */
+const LATE_MS = 100;
 /** BullMQ keeps the time of a delayed job in the upper bits of its score, above twelve bits that keep the order. */
 const SCORE_PER_MS = 0x1000;
 
@@ -51,7 +54,8 @@ async function inParallel(keys: readonly string[], run: (key: string) => Promise
 
 /** Throws when Redis does not answer; what was done until then stays and does no harm. */
 export async function healQueue(input: HealInput): Promise<void> {
-  const { queue, due, running, nowMs } = input;
+  const { queue, due, running } = input;
+  const nowMs = input.clock.now();
   const delayed = await delayedTimes(input);
   const missing: { key: string; dueMs: number }[] = [];
   const late: string[] = [];
@@ -59,7 +63,7 @@ export async function healQueue(input: HealInput): Promise<void> {
     const pendingMs = delayed.get(key);
     if (running.has(key)) continue;
     if (pendingMs === undefined) missing.push({ key, dueMs });
-    else if (pendingMs > dueMs) late.push(key);
+    else if (pendingMs > dueMs + LATE_MS) late.push(key);
   }
   // Ids that exist (waiting, or running in another replica) are left alone by Redis.
   for (let start = 0; start < missing.length; start += PAGE) {
@@ -67,7 +71,7 @@ export async function healQueue(input: HealInput): Promise<void> {
       missing.slice(start, start + PAGE).map(({ key, dueMs }) => ({
         name: input.jobName,
         data: {},
-        opts: { jobId: key, delay: Math.max(0, dueMs - nowMs) },
+        opts: { jobId: key, timestamp: nowMs, delay: Math.max(0, dueMs - nowMs) },
       })),
     );
   }
@@ -79,7 +83,7 @@ export async function healQueue(input: HealInput): Promise<void> {
 async function bringForward(input: HealInput, key: string): Promise<void> {
   const job = await input.queue.getJob(key);
   try {
-    await job?.changeDelay(Math.max(0, input.due.get(key)! - input.nowMs));
+    await job?.changeDelay(Math.max(0, input.due.get(key)! - input.clock.now()));
   } catch (error) {
     // It began, or ended, since it was read: nothing to bring forward.
     if (typeof (error as { code?: unknown }).code !== 'number') throw error;
@@ -87,9 +91,9 @@ async function bringForward(input: HealInput, key: string): Promise<void> {
 }
 
 async function drop(input: HealInput, key: string): Promise<void> {
-  const { queue, nowMs } = input;
+  const { queue, clock } = input;
   const job = await queue.getJob(key);
-  if (!job || (job.processedOn !== undefined && nowMs - job.processedOn < RAN_LATELY_MS)) return;
+  if (!job || (job.processedOn !== undefined && clock.now() - job.processedOn < RAN_LATELY_MS)) return;
   const removed = await queue.remove(key);
   // A wake marks its key before it looks for the job: one that lost its job to this removal is seen here.
   if (removed === 1 && (await input.wasWoken(key))) input.wake(key);

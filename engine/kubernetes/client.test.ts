@@ -168,7 +168,7 @@ test('a list follows its pages, names the kind of each item and watches from the
           metadata: { resourceVersion: '9', continue: 'c/1' },
           items: [{ metadata: { name: 'a', namespace: 'shop' } }],
         })
-      : listOf(9, [deployment('b', 4)]),
+      : listOf(12, [deployment('b', 4)]),
   );
   const list = await client.list(deployments, 'shop');
   expect(list.resourceVersion).toBe('9');
@@ -342,6 +342,27 @@ test.each([
   await expect(read()).rejects.toMatchObject({ name: 'ApiError', kind });
   expect(openStreams()).toBe(0);
   expect(clock.pending()).toBe(0);
+});
+
+test('a watch may carry any amount, but no line beyond the bound', async () => {
+  const { signal } = new AbortController();
+  const count = async (chunks: Iterable<string>) => {
+    const stream = createStream();
+    for (const chunk of chunks) stream.raw(chunk);
+    stream.end();
+    let events = 0;
+    for await (const _event of setUp(() => stream.response).client.watch(deployments, 'shop', '4', {
+      signal,
+    }))
+      events++;
+    return events;
+  };
+  const line = `${JSON.stringify({ type: 'ADDED', object: deployment('x'.repeat(1_000_000), 5) })}\n`;
+  const [head, tail] = [line.slice(0, 900_000), line.slice(900_000)];
+  // Each chunk ends within a line, so that something is always held back.
+  expect(await count([head, ...Array.from({ length: 20 }, () => tail + head), tail])).toBe(21);
+  const endless = Array.from({ length: 9 }, () => 'x'.repeat(1_000_000));
+  await expect(count(endless)).rejects.toMatchObject({ kind: 'server' });
 });
 
 test('leaving the loop or aborting the signal closes the connection of a watch', async () => {

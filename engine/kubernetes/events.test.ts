@@ -144,12 +144,13 @@ test('a full queue drops the oldest Normal first, and a Normal before any Warnin
   record('w3', { type: 'Warning' });
   record('n3');
   record('w4', { type: 'Warning' });
+  record('n4');
   await clock.advance(0);
   isDown = false;
   await clock.advance(60_000);
   const [, ...after] = sent().map(({ message }) => message);
   expect(after).toEqual(['being sent', 'w2', 'w3', 'w4']);
-  expect(recorder.counts()).toEqual({ sent: 4, dropped: 4, failed: 0 });
+  expect(recorder.counts()).toEqual({ sent: 4, dropped: 5, failed: 0 });
 });
 
 test('a failure is tried three times and then counted and dropped; a refusal is not tried again', async () => {

@@ -169,6 +169,23 @@ test('a relist keeps what an own write created after its snapshot, and drops wha
   await store.stop();
 });
 
+test('an own version in a relist still wakes: it may hide a change of another before it', async () => {
+  const { store, changes, relist } = await setUp([web(5)], { statusIsOurs: true });
+  store.absorb(web(110, { status: { phase: 'a' } }));
+  await relist(200, [web(110, { status: { phase: 'a' } })]);
+  expect(changes).toEqual(['+uid-web@110']);
+  await store.stop();
+});
+
+test('a late event of the predecessor does not replace what an own write made anew', async () => {
+  const { store, changes, send } = await setUp([web(5)]);
+  store.absorb(web(120, { uid: 'second' }));
+  await send('MODIFIED', web(110));
+  expect(store.get('shop', 'web')!.metadata.uid).toBe('second');
+  expect(changes).toEqual([]);
+  await store.stop();
+});
+
 test('a relist that shows another object under the same name delivers both changes', async () => {
   const { store, changes, relist } = await setUp([web(5)]);
   await relist(200, [web(150, { uid: 'second' })]);

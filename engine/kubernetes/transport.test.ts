@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
 import https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,7 +9,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../clock.ts';
 import { createApiClient } from './client.ts';
-import { currentNamespace, loadKubeConfig } from './kubeconfig.ts';
+import { loadKubeConfig } from './kubeconfig.ts';
 import { deployments, namespaces } from './resources.ts';
 import { deployment } from './scriptedTransport.ts';
 import { createTransport } from './transport.ts';
@@ -126,6 +127,24 @@ test('requests carry the bearer token, the program and their own headers, below 
     'content-type': 'application/merge-patch+json',
   });
   expect(seen[0]!.httpVersion).toBe('1.1');
+});
+
+test('a server that offers HTTP/2 is spoken to in HTTP/1.1, so that watches and calls do not share a fate', async () => {
+  const tls = {
+    key: readFileSync(file('server.key')),
+    cert: readFileSync(file('server.crt')),
+    allowHTTP1: true,
+  };
+  const versions: string[] = [];
+  const server = http2.createSecureServer(tls, (request, response) => {
+    versions.push(request.httpVersion);
+    response.end('{}');
+  });
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => new Promise(resolve => server.close(resolve)));
+  const { client } = connect({ server: `https://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  await client.request('GET', '/version');
+  expect(versions).toEqual(['1.1']);
 });
 
 test('a server that the authority did not sign for is refused, unless verification is switched off', async () => {
@@ -369,34 +388,4 @@ test('close cuts what is in flight and refuses what comes after', async () => {
   await close();
   expect(await call).toMatchObject({ name: 'ApiError' });
   await expect(transport(get)).rejects.toMatchObject({ kind: 'aborted' });
-});
-
-test('the kubeconfig: errors are one sentence without content, and several files are merged', () => {
-  const secret = 'secret-content';
-  const load = (kubeconfig: string, context?: string) => () =>
-    loadKubeConfig({ kubeconfig, ...(context ? { context } : {}) });
-  expect(load(file('absent'))).toThrow(/absent cannot be used: it does not exist/);
-  expect(load(file('garbage', `{"${secret}: [`))).toThrow(/cannot be used: it is not valid$/);
-  expect(load(file('empty', '{}'))).toThrow(/no current context|not valid/);
-  expect(() => loadKubeConfig({ environment: {} })).toThrow(/give --kubeconfig, set KUBECONFIG/);
-  const cluster = { name: 'k', cluster: { server: 'https://one.test' } };
-  const context = { name: 'c', context: { cluster: 'k', user: 'u', namespace: 'shop' } };
-  const first = file(
-    'first',
-    JSON.stringify({ clusters: [cluster], contexts: [context], users: [], 'current-context': 'c' }),
-  );
-  const second = file(
-    'second',
-    JSON.stringify({
-      clusters: [],
-      contexts: [],
-      users: [{ name: 'u', user: { token: secret } }],
-      'current-context': 'x',
-    }),
-  );
-  const merged = loadKubeConfig({ environment: { KUBECONFIG: `${first}:${second}` } });
-  expect(merged.getCurrentUser()!.token).toBe(secret);
-  expect(currentNamespace(merged)).toBe('shop');
-  expect(load(first)).toThrow(/names no known user/);
-  expect(load(first, 'other')).toThrow(/no context "other"/);
 });

@@ -120,6 +120,22 @@ test('a connection that is cut in the middle of a watch is resumed from what was
   await store.stop();
 });
 
+test('a watch that delivered something is resumed soon, however often it was cut before', async () => {
+  const { clock, store, states } = setUp({
+    onWatch: index => {
+      const stream = createStream();
+      stream.send('MODIFIED', deployment('web', 110 + index));
+      stream.fail(new TypeError('terminated'));
+      return stream.response;
+    },
+  });
+  store.start();
+  await clock.advance(2_000);
+  const waits = states.flatMap(state => ('retryAfterMs' in state ? [state.retryAfterMs] : []));
+  expect(new Set(waits)).toEqual(new Set([250]));
+  await store.stop();
+});
+
 test('the wait that a 429 asks for is kept, up to the bound', async () => {
   const { clock, store, asked } = setUp({
     onWatch: index =>
