@@ -19,16 +19,28 @@ async function ask(status: number, body: string | undefined, options: object = {
       response.writeHead(status, { 'content-type': body.startsWith('<') ? 'text/html' : 'application/json' });
       response.end(body);
     });
-    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server?.address() as { port: number }).port}`));
+    const started = server;
+    started.listen(0, '127.0.0.1', () =>
+      resolve(`http://127.0.0.1:${(started.address() as { port: number }).port}`),
+    );
   });
-  const analyzer = createPrometheusAnalyzer({ address, timeoutMs: 300, username: 'ann', password: 'hunter2', ...options });
+  const analyzer = createPrometheusAnalyzer({
+    address,
+    timeoutMs: 300,
+    username: 'ann',
+    password: 'hunter2',
+    ...options,
+  });
   const [answer] = await analyzer.measure([query], noPods, new AbortController().signal);
   expect(JSON.stringify(answer)).not.toContain('hunter2');
   return answer;
 }
 
 const vector = (...values: string[]) =>
-  JSON.stringify({ status: 'success', data: { resultType: 'vector', result: values.map(value => ({ metric: {}, value: [1, value] })) } });
+  JSON.stringify({
+    status: 'success',
+    data: { resultType: 'vector', result: values.map(value => ({ metric: {}, value: [1, value] })) },
+  });
 
 test.each([
   ['one series', 200, vector('99.5'), { kind: 'value', value: 99.5 }],
@@ -36,20 +48,44 @@ test.each([
   ['H7 no series', 200, vector(), { kind: 'noData' }],
   ['NaN', 200, vector('NaN'), { kind: 'noData' }],
   ['infinity', 200, vector('+Inf'), { kind: 'noData' }],
-  ['H32 many series', 200, vector('1', '2'), { kind: 'providerError', message: 'prometheus: expected one series, got 2' }],
-  ['a scalar', 200, JSON.stringify({ status: 'success', data: { resultType: 'scalar', result: [1, '42'] } }), { kind: 'value', value: 42 }],
+  [
+    'H32 many series',
+    200,
+    vector('1', '2'),
+    { kind: 'providerError', message: 'prometheus: expected one series, got 2' },
+  ],
+  [
+    'a scalar',
+    200,
+    JSON.stringify({ status: 'success', data: { resultType: 'scalar', result: [1, '42'] } }),
+    { kind: 'value', value: 42 },
+  ],
   ['a page of a proxy', 200, '<html>login</html>', { kind: 'providerError' }],
   ['401', 401, '<html>no</html>', { kind: 'providerError' }],
-  ['a bad query', 400, JSON.stringify({ status: 'error', errorType: 'bad_data', error: 'parse error' }), { kind: 'providerError' }],
+  [
+    'a bad query',
+    400,
+    JSON.stringify({ status: 'error', errorType: 'bad_data', error: 'parse error' }),
+    { kind: 'providerError' },
+  ],
   ['503', 503, '{}', { kind: 'providerError' }],
-  ['200 with an error inside', 200, JSON.stringify({ status: 'error', errorType: 'internal', error: 'x' }), { kind: 'providerError' }],
+  [
+    '200 with an error inside',
+    200,
+    JSON.stringify({ status: 'error', errorType: 'internal', error: 'x' }),
+    { kind: 'providerError' },
+  ],
   ['a server that never answers', 200, undefined, { kind: 'providerError' }],
 ])('%s', async (_name, status, body, expected) => {
   expect(await ask(status, body)).toMatchObject(expected);
 });
 
 test('nobody listens', async () => {
-  const analyzer = createPrometheusAnalyzer({ address: 'http://127.0.0.1:1', password: 'hunter2', username: 'ann' });
+  const analyzer = createPrometheusAnalyzer({
+    address: 'http://127.0.0.1:1',
+    password: 'hunter2',
+    username: 'ann',
+  });
   const [answer] = await analyzer.measure([query], noPods, new AbortController().signal);
   expect(answer?.kind).toBe('providerError');
 });

@@ -33,7 +33,10 @@ export function addressProblem(address: string): string | undefined {
 export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
   const problem = addressProblem(options.address);
   const { timeoutMs = TIMEOUT_MS } = options;
-  const headers = { ...options.headers, ...(options.bearerToken ? { authorization: `Bearer ${options.bearerToken}` } : {}) };
+  const headers = {
+    ...options.headers,
+    ...(options.bearerToken ? { authorization: `Bearer ${options.bearerToken}` } : {}),
+  };
   const driver = problem
     ? undefined
     : new PrometheusDriver({
@@ -42,12 +45,15 @@ export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
         timeout: timeoutMs,
         preferPost: true,
         headers,
-        ...(options.username !== undefined && options.password !== undefined ? { auth: { username: options.username, password: options.password } } : {}),
+        ...(options.username !== undefined && options.password !== undefined
+          ? { auth: { username: options.username, password: options.password } }
+          : {}),
       });
 
   async function ask(query: MetricQuery, signal: AbortSignal): Promise<Measurement> {
     if (!driver) return { kind: 'providerError', message: `prometheus: ${problem}` };
-    if (query.query === undefined) return { kind: 'providerError', message: 'prometheus: the metric has no query' };
+    if (query.query === undefined)
+      return { kind: 'providerError', message: 'prometheus: the metric has no query' };
     const aborted = new Promise<never>((_resolve, reject) => {
       signal.addEventListener('abort', () => reject({ errorType: 'aborted' }), { once: true });
     });
@@ -67,16 +73,20 @@ export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
 
 function measurementOf(resultType: string, result: readonly any[]): Measurement {
   if (resultType === 'scalar' || resultType === 'string') return ofNumber(Number(result[1]));
-  if (resultType !== 'vector') return { kind: 'providerError', message: `prometheus: expected an instant vector, got a ${resultType}` };
+  if (resultType !== 'vector')
+    return { kind: 'providerError', message: `prometheus: expected an instant vector, got a ${resultType}` };
   if (result.length === 0) return { kind: 'noData', message: 'the query answered no series' };
   // Two series are two answers; taking either would judge something that nobody asked for.
-  if (result.length > 1) return { kind: 'providerError', message: `prometheus: expected one series, got ${result.length}` };
+  if (result.length > 1)
+    return { kind: 'providerError', message: `prometheus: expected one series, got ${result.length}` };
   return ofNumber(Number(result[0]?.value?.value));
 }
 
 function ofNumber(value: number): Measurement {
   // The client library makes NaN of both infinities and of an empty value: none of them is a number to judge.
-  return Number.isFinite(value) ? { kind: 'value', value } : { kind: 'noData', message: 'the query answered no number' };
+  return Number.isFinite(value)
+    ? { kind: 'value', value }
+    : { kind: 'noData', message: 'the query answered no number' };
 }
 
 /** Only fields that cannot hold a secret: never `original`, which has the request with its credentials. */
@@ -85,6 +95,10 @@ function describe(thrown: unknown): string {
   if (thrown instanceof TypeError) return 'prometheus: the answer is not one of the query API';
   const code = httpStatus ?? (typeof status === 'number' ? status : undefined);
   const sentence = typeof error === 'string' ? error : (prometheus?.errorType ?? '');
-  const parts = [errorType ?? 'failed', code === undefined ? '' : `HTTP ${code}`, String(sentence).replace(/\s+/g, ' ')].filter(Boolean);
+  const parts = [
+    errorType ?? 'failed',
+    code === undefined ? '' : `HTTP ${code}`,
+    String(sentence).replace(/\s+/g, ' '),
+  ].filter(Boolean);
   return `prometheus: ${parts.join(', ')}`.slice(0, MESSAGE_MAX);
 }

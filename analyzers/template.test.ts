@@ -2,14 +2,33 @@
 import { expect, test } from 'vitest';
 import { prometheusDuration, renderQuery } from './template.ts';
 
-const variables = { name: 'web', namespace: 'shop', target: 'web', service: 'web', ingress: '', route: '', interval: '1m', variables: { status: '5..' } };
+const variables = {
+  name: 'web',
+  namespace: 'shop',
+  target: 'web',
+  service: 'web',
+  ingress: '',
+  route: '',
+  interval: '1m',
+  variables: { status: '5..' },
+};
 
 test('every function is replaced', () => {
-  const rendered = renderQuery('{{ name }}/{{namespace}}/{{ target }}/{{ service }}/{{ interval }}/{{ variables.status }}', variables);
+  const rendered = renderQuery(
+    '{{ name }}/{{namespace}}/{{ target }}/{{ service }}/{{ interval }}/{{ variables.status }}',
+    variables,
+  );
   expect(rendered).toEqual({ ok: true, query: 'web/shop/web/web/1m/5..' });
 });
 
-test.each(['{{ nope }}', '{{ constructor }}', '{{ variables.other }}', '{{ name | upper }}', '{{ name', '{{ }}'])('%s is an error', template => {
+test.each([
+  '{{ nope }}',
+  '{{ constructor }}',
+  '{{ variables.other }}',
+  '{{ name | upper }}',
+  '{{ name',
+  '{{ }}',
+])('%s is an error', template => {
   expect(renderQuery(template, variables).ok).toBe(false);
 });
 

@@ -17,8 +17,13 @@ export function renderQuery(template: string, variables: QueryVariables): Render
     if (value === undefined) missing.push(name);
     return value ?? '';
   });
-  if (missing.length > 0) return { ok: false, message: `the query names {{ ${missing[0]} }}; known are ${Object.keys(known).join(', ')}` };
-  if (query.includes('{{')) return { ok: false, message: 'the query has a {{ that is not closed, or that holds more than a name' };
+  if (missing.length > 0)
+    return {
+      ok: false,
+      message: `the query names {{ ${missing[0]} }}; known are ${Object.keys(known).join(', ')}`,
+    };
+  if (query.includes('{{'))
+    return { ok: false, message: 'the query has a {{ that is not closed, or that holds more than a name' };
   return { ok: true, query };
 }
 

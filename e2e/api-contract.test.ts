@@ -39,6 +39,7 @@ describeApiContract('real API server', async () => {
     capabilities: {
       server: 'real',
       controllers: true,
+      bookmarkedWatchSeconds: 12,
       token: { value: plane.tokens.user ?? '', user: 'user' },
       stranger: 'stranger',
     },

@@ -27,8 +27,22 @@ afterAll(async () => {
 });
 
 function startEngine(name: string): ChildProcess {
-  const flags = ['--kubeconfig', rig.plane.kubeconfig('engine'), '--metrics-server', prometheus.url, '--leader-election-namespace', 'default', '--drain-seconds', '1', '--port', '0'];
-  const child = spawn(process.execPath, [main, ...flags], { env: { ...process.env, POD_NAME: name }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const flags = [
+    '--kubeconfig',
+    rig.plane.kubeconfig('engine'),
+    '--metrics-server',
+    prometheus.url,
+    '--leader-election-namespace',
+    'default',
+    '--drain-seconds',
+    '1',
+    '--port',
+    '0',
+  ];
+  const child = spawn(process.execPath, [main, ...flags], {
+    env: { ...process.env, POD_NAME: name },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   child.stdout?.resume();
   running.push(child);
   return child;
@@ -49,7 +63,10 @@ async function serving(namespace: string) {
 }
 
 const atWeight = (namespace: string, weight: number) =>
-  rig.until(`weight ${weight}`, async () => ((await rig.canary(namespace)).status?.canaryWeight ?? 0) >= weight);
+  rig.until(
+    `weight ${weight}`,
+    async () => ((await rig.canary(namespace)).status?.canaryWeight ?? 0) >= weight,
+  );
 
 test('killed at every step and started again: the rollout goes on where it was', async () => {
   let engine = startEngine('one');
@@ -63,7 +80,10 @@ test('killed at every step and started again: the rollout goes on where it was',
   const done = await rig.phase('killed', 'Succeeded');
   expect(done.status.lastPromotedSpec).toBe(done.status.lastAppliedSpec);
   const counts = await traffic.stop();
-  expect({ failed: counts.failed, failures: traffic.failures.slice(0, 3) }).toEqual({ failed: 0, failures: [] });
+  expect({ failed: counts.failed, failures: traffic.failures.slice(0, 3) }).toEqual({
+    failed: 0,
+    failures: [],
+  });
 });
 
 test('frozen while another takes over and rolls back: what it decided before moves no traffic when it wakes', async () => {
@@ -79,14 +99,19 @@ test('frozen while another takes over and rolls back: what it decided before mov
   // The woken engine has had its say when its next write to the lease is through, or when it did nothing for seconds.
   const weights = new Set<number>();
   for (let look = 0; look < 50; look++) {
-    const { body } = await rig.api.request('GET', '/apis/split.smi-spec.io/v1alpha2/namespaces/frozen/trafficsplits/web');
+    const { body } = await rig.api.request(
+      'GET',
+      '/apis/split.smi-spec.io/v1alpha2/namespaces/frozen/trafficsplits/web',
+    );
     weights.add(body.spec.backends.find((backend: any) => backend.service === 'web-canary').weight);
     await new Promise(resolve => setTimeout(resolve, 100));
   }
   expect([...weights]).toEqual([0]);
   expect((await rig.canary('frozen')).status.epoch).toBeGreaterThanOrEqual(epoch);
   const counts = await traffic.stop();
-  const foreign = traffic.failures.filter(failure => !(failure.cause === 'release' && failure.version === 'v2'));
+  const foreign = traffic.failures.filter(
+    failure => !(failure.cause === 'release' && failure.version === 'v2'),
+  );
   expect(foreign.slice(0, 3)).toEqual([]);
   expect(counts.total).toBeGreaterThan(100);
 });

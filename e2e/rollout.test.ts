@@ -39,7 +39,10 @@ async function serving(namespace: string, spec: object = { analysis }) {
     spec: { selector: { app: 'web' }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
   });
   await rig.until('the Service serves', async () => {
-    const { body } = await rig.api.request('GET', `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`);
+    const { body } = await rig.api.request(
+      'GET',
+      `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`,
+    );
     return body.items.some((slice: any) => slice.endpoints?.length === 2);
   });
   const traffic = rig.traffic(namespace);
@@ -50,18 +53,32 @@ async function serving(namespace: string, spec: object = { analysis }) {
 }
 
 async function targetAt(namespace: string, replicas: number) {
-  await rig.until(`target at ${replicas}`, async () => (await rig.api.request('GET', `${deployments(namespace)}/web`)).body.spec.replicas === replicas);
+  await rig.until(
+    `target at ${replicas}`,
+    async () =>
+      (await rig.api.request('GET', `${deployments(namespace)}/web`)).body.spec.replicas === replicas,
+  );
 }
 
-const image = async (namespace: string) => (await rig.api.request('GET', `${deployments(namespace)}/web-primary`)).body.spec.template.spec.containers[0].image;
+const image = async (namespace: string) =>
+  (await rig.api.request('GET', `${deployments(namespace)}/web-primary`)).body.spec.template.spec
+    .containers[0].image;
 const atWeight = (namespace: string, weight: number) =>
-  rig.until(`weight ${weight}`, async () => ((await rig.canary(namespace)).status?.canaryWeight ?? 0) >= weight);
+  rig.until(
+    `weight ${weight}`,
+    async () => ((await rig.canary(namespace)).status?.canaryWeight ?? 0) >= weight,
+  );
 
 /** Nothing failed but what the named version itself answered. */
 async function expectOnlyReleaseFailures(traffic: Awaited<ReturnType<typeof serving>>, badVersion?: string) {
   const counts = await traffic.stop();
-  const foreign = traffic.failures.filter(failure => !(failure.cause === 'release' && failure.version === badVersion));
-  expect({ foreign: foreign.slice(0, 3), log: foreign.length ? running.log.slice(-20) : [] }).toEqual({ foreign: [], log: [] });
+  const foreign = traffic.failures.filter(
+    failure => !(failure.cause === 'release' && failure.version === badVersion),
+  );
+  expect({ foreign: foreign.slice(0, 3), log: foreign.length ? running.log.slice(-20) : [] }).toEqual({
+    foreign: [],
+    log: [],
+  });
   return counts;
 }
 
@@ -75,7 +92,9 @@ describe('a release', () => {
     expect(await image('good')).toContain('v2');
     await rig.api.request('DELETE', '/apis/serin.dev/v1beta1/namespaces/good/canaries/web');
     await rig.until('the Canary is gone', async () => (await rig.canary('good')).code === 404);
-    expect((await rig.api.request('GET', '/api/v1/namespaces/good/services/web')).body.spec.selector).toEqual({ app: 'web' });
+    expect((await rig.api.request('GET', '/api/v1/namespaces/good/services/web')).body.spec.selector).toEqual(
+      { app: 'web' },
+    );
     const counts = await expectOnlyReleaseFailures(traffic);
     expect(counts.byVersion['v2']?.total).toBeGreaterThan(0);
   });
@@ -115,7 +134,10 @@ describe('a release', () => {
     await rig.release('replaced', 'v2');
     await atWeight('replaced', 20);
     await rig.release('replaced', 'v3');
-    await rig.until('it starts again', async () => (await rig.canary('replaced')).status.history?.[0]?.outcome === 'Superseded');
+    await rig.until(
+      'it starts again',
+      async () => (await rig.canary('replaced')).status.history?.[0]?.outcome === 'Superseded',
+    );
     const done = await rig.phase('replaced', 'Succeeded');
     expect(done.status.history[0].outcome).toBe('Succeeded');
     expect(await image('replaced')).toContain('v3');
@@ -124,7 +146,10 @@ describe('a release', () => {
 
   test('whose primary does not come up: the last good revision serves on', async () => {
     const traffic = await serving('deadprimary', { analysis, progressDeadlineSeconds: 5 });
-    const undo = rig.kubelet.setBehaviour({ namespace: 'deadprimary', version: 'v2', labels: { app: 'web-primary' } } as never, { neverReady: true });
+    const undo = rig.kubelet.setBehaviour(
+      { namespace: 'deadprimary', version: 'v2', labels: { app: 'web-primary' } } as never,
+      { neverReady: true },
+    );
     await rig.release('deadprimary', 'v2');
     const failed = await rig.phase('deadprimary', 'Failed');
     undo();
@@ -140,7 +165,9 @@ describe('while the metrics are down', () => {
     await rig.release('blind', 'v2');
     await atWeight('blind', 20);
     await prometheus.kill();
-    await rig.until('it says so', async () => (await rig.canary('blind')).status.checks?.some((check: any) => check.outcome === 'error'));
+    await rig.until('it says so', async () =>
+      (await rig.canary('blind')).status.checks?.some((check: any) => check.outcome === 'error'),
+    );
     expect((await rig.canary('blind')).status.phase).toBe('Progressing');
     await prometheus.start();
     await rig.phase('blind', 'Succeeded');

@@ -4,12 +4,20 @@ import { parseConfig } from './config.ts';
 
 test('in a cluster it needs no flag', () => {
   const parsed = parseConfig([], { POD_NAMESPACE: 'mesh' });
-  expect(parsed).toMatchObject({ kind: 'config', config: { meshProvider: 'linkerd', namespace: [], leaderElectionNamespace: 'mesh', port: 8080 } });
+  expect(parsed).toMatchObject({
+    kind: 'config',
+    config: { meshProvider: 'linkerd', namespace: [], leaderElectionNamespace: 'mesh', port: 8080 },
+  });
 });
 
 test('lists, numbers and the environment', () => {
-  const parsed = parseConfig(['--namespace', 'a, b', '--drain-seconds', '3'], { REDIS_URL: 'redis://r:6379' });
-  expect(parsed).toMatchObject({ kind: 'config', config: { namespace: ['a', 'b'], drainSeconds: 3, redisUrl: 'redis://r:6379' } });
+  const parsed = parseConfig(['--namespace', 'a, b', '--drain-seconds', '3'], {
+    REDIS_URL: 'redis://r:6379',
+  });
+  expect(parsed).toMatchObject({
+    kind: 'config',
+    config: { namespace: ['a', 'b'], drainSeconds: 3, redisUrl: 'redis://r:6379' },
+  });
 });
 
 test.each([

@@ -13,7 +13,13 @@ import { createEventRecorder } from './kubernetes/events.ts';
 import * as resources from './kubernetes/resources.ts';
 import { createStore, type StoreOptions, type WatchedStore } from './kubernetes/store.ts';
 import { createStoreSet, type StoreSet } from './kubernetes/storeSet.ts';
-import { ApiError, type KubernetesObject, objectKey, type ResourceType, type Store } from './kubernetes/types.ts';
+import {
+  ApiError,
+  type KubernetesObject,
+  objectKey,
+  type ResourceType,
+  type Store,
+} from './kubernetes/types.ts';
 import type { Stepper } from '../steppers/stepper.ts';
 
 export interface EngineOptions {
@@ -63,7 +69,11 @@ export function createEngine(options: EngineOptions): Engine {
     random,
     ...extra,
     onState: state => {
-      if ('error' in state) log.warn({ resource: type.plural, phase: state.phase, reason: state.error.message }, 'watch is broken');
+      if ('error' in state)
+        log.warn(
+          { resource: type.plural, phase: state.phase, reason: state.error.message },
+          'watch is broken',
+        );
     },
     onError: error => log.error({ resource: type.plural, error: String(error) }, 'a watch handler failed'),
   });
@@ -77,7 +87,10 @@ export function createEngine(options: EngineOptions): Engine {
     }
     const { onState: _onState, ...shared } = storeOptions(type, extra);
     const set = createStoreSet(client, type, shared);
-    running.push({ start: () => options.namespaces.forEach(namespace => set.follow(namespace)), stop: () => set.stop() });
+    running.push({
+      start: () => options.namespaces.forEach(namespace => set.follow(namespace)),
+      stop: () => set.stop(),
+    });
     return set;
   }
 
@@ -117,17 +130,33 @@ export function createEngine(options: EngineOptions): Engine {
     decided(sighting, decision) {
       const key = objectKey(sighting.names.namespace, sighting.canary.name);
       for (const transition of decision.transitions) {
-        log.info({ canary: key, rule: decision.rule, reason: transition.reason, detail: transition.message }, 'transition');
+        log.info(
+          { canary: key, rule: decision.rule, reason: transition.reason, detail: transition.message },
+          'transition',
+        );
         const type = transition.severity === 'info' ? 'Normal' : 'Warning';
-        events.record({ object: sighting.object, type, reason: transition.reason, message: transition.message });
-        if (sighting.target) events.record({ object: sighting.target, type, reason: transition.reason, message: transition.message });
+        events.record({
+          object: sighting.object,
+          type,
+          reason: transition.reason,
+          message: transition.message,
+        });
+        if (sighting.target)
+          events.record({
+            object: sighting.target,
+            type,
+            reason: transition.reason,
+            message: transition.message,
+          });
       }
     },
     failed(key, message) {
       log.warn({ canary: key, detail: message }, 'a write failed');
     },
     refused(object, problems) {
-      void reportRefusal(object, problems).catch(error => log.warn({ error: String(error) }, 'a refusal could not be written'));
+      void reportRefusal(object, problems).catch(error =>
+        log.warn({ error: String(error) }, 'a refusal could not be written'),
+      );
     },
   };
 
@@ -136,10 +165,26 @@ export function createEngine(options: EngineOptions): Engine {
     const [problem] = problems;
     const conditions: { type: string; observedGeneration?: number }[] = object.status?.conditions ?? [];
     const generation = object.metadata.generation ?? 0;
-    if (!problem || !options.isActive() || conditions.some(one => one.type === 'Accepted' && one.observedGeneration === generation)) return;
+    if (
+      !problem ||
+      !options.isActive() ||
+      conditions.some(one => one.type === 'Accepted' && one.observedGeneration === generation)
+    )
+      return;
     const at = new Date(clock.now()).toISOString();
-    const message = problems.map(one => `${one.field ? `${one.field}: ` : ''}${one.message}`).join('; ').slice(0, 1024);
-    const accepted = { type: 'Accepted', status: 'False', reason: problem.reason, message, lastTransitionTime: at, lastUpdateTime: at, observedGeneration: generation };
+    const message = problems
+      .map(one => `${one.field ? `${one.field}: ` : ''}${one.message}`)
+      .join('; ')
+      .slice(0, 1024);
+    const accepted = {
+      type: 'Accepted',
+      status: 'False',
+      reason: problem.reason,
+      message,
+      lastTransitionTime: at,
+      lastUpdateTime: at,
+      observedGeneration: generation,
+    };
     const others = conditions.filter(one => one.type !== 'Accepted');
     const status = { ...object.status, observedGeneration: generation, conditions: [...others, accepted] };
     try {
@@ -166,7 +211,8 @@ export function createEngine(options: EngineOptions): Engine {
   }
 
   async function untilSynced(stores: readonly Store[]): Promise<void> {
-    while (!stopping.signal.aborted && !stores.every(store => store.synced())) await clock.sleep(SYNC_POLL_MS, stopping.signal);
+    while (!stopping.signal.aborted && !stores.every(store => store.synced()))
+      await clock.sleep(SYNC_POLL_MS, stopping.signal);
   }
 
   async function resyncForever(): Promise<void> {

@@ -23,7 +23,11 @@ const LEASE_NAME = 'serin';
 /** Without a server every metric is an error of its provider, which holds a rollout and says why. */
 const noAnalyzer: Analyzer = {
   provider: 'none',
-  measure: async queries => queries.map(() => ({ kind: 'providerError', message: 'no metrics server: set --metrics-server or spec.metricsServer' })),
+  measure: async queries =>
+    queries.map(() => ({
+      kind: 'providerError',
+      message: 'no metrics server: set --metrics-server or spec.metricsServer',
+    })),
 };
 
 async function run(config: Config, log: Log): Promise<void> {
@@ -50,7 +54,10 @@ async function run(config: Config, log: Log): Promise<void> {
     clock,
     random,
   });
-  const analyzer = config.metricsServer === undefined ? noAnalyzer : createPrometheusAnalyzer({ address: config.metricsServer });
+  const analyzer =
+    config.metricsServer === undefined
+      ? noAnalyzer
+      : createPrometheusAnalyzer({ address: config.metricsServer });
   const engine: Engine = createEngine({
     clock,
     client,
@@ -75,7 +82,10 @@ async function run(config: Config, log: Log): Promise<void> {
   });
   await engine.start();
   const competing = lease.run(stopping.signal);
-  log.info({ version: VERSION, provider: chosen.stepper.provider, namespaces: config.namespace }, 'serin runs');
+  log.info(
+    { version: VERSION, provider: chosen.stepper.provider, namespaces: config.namespace },
+    'serin runs',
+  );
 
   await new Promise<void>(resolve => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());

@@ -28,13 +28,24 @@ export interface ControlPlane {
   kubeconfig(user: string): string;
   /** What the user `engine` asked of the API server, as it wrote it down. */
   audit(): AuditEntry[];
-  call(user: string, method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown, contentType?: string): Promise<{ status: number; body: any }>;
+  call(
+    user: string,
+    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    body?: unknown,
+    contentType?: string,
+  ): Promise<{ status: number; body: any }>;
   killApiServer(): Promise<void>;
   startApiServer(): Promise<void>;
   stop(): Promise<void>;
 }
 
-const USERS: Readonly<Record<string, string>> = { admin: 'system:masters', player: 'system:masters', engine: '', user: '' };
+const USERS: Readonly<Record<string, string>> = {
+  admin: 'system:masters',
+  player: 'system:masters',
+  engine: '',
+  user: '',
+};
 const READY_DEADLINE_MS = 60_000;
 const CONTROLLERS = [
   'deployment-controller',
@@ -66,7 +77,12 @@ async function freePort(): Promise<number> {
 }
 
 /** Starts a program with its output in a log file; fails with the log's tail when it ends before it is wanted to. */
-export function startProgram(name: string, path: string, args: string[], logPath: string): ChildProcess & { tail(): string } {
+export function startProgram(
+  name: string,
+  path: string,
+  args: string[],
+  logPath: string,
+): ChildProcess & { tail(): string } {
   const log = openSync(logPath, 'a');
   const child = spawn(path, args, { stdio: ['ignore', log, log] });
   closeSync(log);
@@ -81,7 +97,11 @@ export async function endProgram(child: ChildProcess, signal: NodeJS.Signals = '
   await ended;
 }
 
-export async function waitFor<T>(what: string, isThere: () => Promise<T | undefined | false> | T | undefined | false, deadlineMs = READY_DEADLINE_MS): Promise<T> {
+export async function waitFor<T>(
+  what: string,
+  isThere: () => Promise<T | undefined | false> | T | undefined | false,
+  deadlineMs = READY_DEADLINE_MS,
+): Promise<T> {
   const startedAt = performance.now();
   for (;;) {
     const answer = await isThere();
@@ -93,24 +113,47 @@ export async function waitFor<T>(what: string, isThere: () => Promise<T | undefi
 
 function binary(variable: string): string {
   const path = process.env[variable];
-  if (!path || !existsSync(path)) throw new Error(`${variable} is not set: run the end-to-end tests by e2e/harness/run.ts`);
+  if (!path || !existsSync(path))
+    throw new Error(`${variable} is not set: run the end-to-end tests by e2e/harness/run.ts`);
   return path;
 }
 
 export async function startControlPlane(): Promise<ControlPlane> {
   const folder = mkdtempSync(join(tmpdir(), 'serin-e2e-'));
-  const [etcdPort, peerPort, apiPort, managerPort] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+  const [etcdPort, peerPort, apiPort, managerPort] = await Promise.all([
+    freePort(),
+    freePort(),
+    freePort(),
+    freePort(),
+  ]);
   const inFolder = (name: string) => join(folder, name);
   const tokens = Object.fromEntries(Object.keys(USERS).map(user => [user, `token-of-${user}`]));
   execFileSync('openssl', ['genrsa', '-out', inFolder('sa.key'), '2048'], { stdio: 'ignore' });
-  writeFileSync(inFolder('tokens.csv'), Object.entries(USERS).map(([user, group]) => `${tokens[user]},${user},${user}${group ? `,"${group}"` : ''}\n`).join(''));
+  writeFileSync(
+    inFolder('tokens.csv'),
+    Object.entries(USERS)
+      .map(([user, group]) => `${tokens[user]},${user},${user}${group ? `,"${group}"` : ''}\n`)
+      .join(''),
+  );
   writeFileSync(inFolder('audit.yaml'), AUDIT_POLICY);
   const server = `https://127.0.0.1:${apiPort}`;
 
   const etcd = startProgram(
     'etcd',
     binary('SERIN_E2E_ETCD'),
-    ['--data-dir', inFolder('etcd'), '--listen-client-urls', `http://127.0.0.1:${etcdPort}`, '--advertise-client-urls', `http://127.0.0.1:${etcdPort}`, '--listen-peer-urls', `http://127.0.0.1:${peerPort}`, '--unsafe-no-fsync', '--log-level', 'error'],
+    [
+      '--data-dir',
+      inFolder('etcd'),
+      '--listen-client-urls',
+      `http://127.0.0.1:${etcdPort}`,
+      '--advertise-client-urls',
+      `http://127.0.0.1:${etcdPort}`,
+      '--listen-peer-urls',
+      `http://127.0.0.1:${peerPort}`,
+      '--unsafe-no-fsync',
+      '--log-level',
+      'error',
+    ],
     inFolder('etcd.log'),
   );
   let apiServer: ReturnType<typeof startProgram> | undefined;
@@ -121,10 +164,38 @@ export async function startControlPlane(): Promise<ControlPlane> {
       'kube-apiserver',
       binary('SERIN_E2E_KUBE_APISERVER'),
       [
-        '--etcd-servers', `http://127.0.0.1:${etcdPort}`, '--cert-dir', inFolder('certs'), '--secure-port', String(apiPort), '--bind-address', '127.0.0.1', '--advertise-address', '127.0.0.1',
-        '--service-cluster-ip-range', '10.96.0.0/16', '--service-account-issuer', 'https://kubernetes.default.svc', '--service-account-key-file', inFolder('sa.key'),
-        '--service-account-signing-key-file', inFolder('sa.key'), '--authorization-mode', 'RBAC', '--token-auth-file', inFolder('tokens.csv'), '--disable-admission-plugins', 'ServiceAccount',
-        '--endpoint-reconciler-type', 'none', '--audit-policy-file', inFolder('audit.yaml'), '--audit-log-path', inFolder('audit.log'), '--audit-log-mode', 'blocking',
+        '--etcd-servers',
+        `http://127.0.0.1:${etcdPort}`,
+        '--cert-dir',
+        inFolder('certs'),
+        '--secure-port',
+        String(apiPort),
+        '--bind-address',
+        '127.0.0.1',
+        '--advertise-address',
+        '127.0.0.1',
+        '--service-cluster-ip-range',
+        '10.96.0.0/16',
+        '--service-account-issuer',
+        'https://kubernetes.default.svc',
+        '--service-account-key-file',
+        inFolder('sa.key'),
+        '--service-account-signing-key-file',
+        inFolder('sa.key'),
+        '--authorization-mode',
+        'RBAC',
+        '--token-auth-file',
+        inFolder('tokens.csv'),
+        '--disable-admission-plugins',
+        'ServiceAccount',
+        '--endpoint-reconciler-type',
+        'none',
+        '--audit-policy-file',
+        inFolder('audit.yaml'),
+        '--audit-log-path',
+        inFolder('audit.log'),
+        '--audit-log-mode',
+        'blocking',
       ],
       inFolder('apiserver.log'),
     );
@@ -132,7 +203,10 @@ export async function startControlPlane(): Promise<ControlPlane> {
     await waitFor('kube-apiserver is ready', async () => {
       if (started.exitCode !== null) throw new Error(started.tail());
       if (!existsSync(inFolder('certs/apiserver.crt'))) return false;
-      agent ??= new Agent({ connect: { ca: readFileSync(inFolder('certs/apiserver.crt'), 'utf8'), rejectUnauthorized: true }, connections: 16 });
+      agent ??= new Agent({
+        connect: { ca: readFileSync(inFolder('certs/apiserver.crt'), 'utf8'), rejectUnauthorized: true },
+        connections: 16,
+      });
       return (await call('admin', 'GET', '/readyz').catch(() => undefined))?.status === 200;
     });
   }
@@ -141,7 +215,10 @@ export async function startControlPlane(): Promise<ControlPlane> {
     const answer = await request(server + path, {
       method,
       ...(agent ? { dispatcher: agent } : {}),
-      headers: { authorization: `Bearer ${tokens[user]}`, ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }) },
+      headers: {
+        authorization: `Bearer ${tokens[user]}`,
+        ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
+      },
       body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
     });
     const text = await answer.body.text();
@@ -159,7 +236,9 @@ export async function startControlPlane(): Promise<ControlPlane> {
     const config = {
       apiVersion: 'v1',
       kind: 'Config',
-      clusters: [{ name: 'e2e', cluster: { server, 'certificate-authority': inFolder('certs/apiserver.crt') } }],
+      clusters: [
+        { name: 'e2e', cluster: { server, 'certificate-authority': inFolder('certs/apiserver.crt') } },
+      ],
       users: [{ name: user, user: { token: tokens[user] } }],
       contexts: [{ name: 'e2e', context: { cluster: 'e2e', user } }],
       'current-context': 'e2e',
@@ -172,7 +251,24 @@ export async function startControlPlane(): Promise<ControlPlane> {
   const manager = startProgram(
     'kube-controller-manager',
     binary('SERIN_E2E_KUBE_CONTROLLER_MANAGER'),
-    ['--kubeconfig', kubeconfig('admin'), '--authentication-kubeconfig', kubeconfig('admin'), '--authorization-kubeconfig', kubeconfig('admin'), '--leader-elect=false', '--use-service-account-credentials=false', '--kube-api-qps', '500', '--kube-api-burst', '1000', '--secure-port', String(managerPort), '--controllers', CONTROLLERS],
+    [
+      '--kubeconfig',
+      kubeconfig('admin'),
+      '--authentication-kubeconfig',
+      kubeconfig('admin'),
+      '--authorization-kubeconfig',
+      kubeconfig('admin'),
+      '--leader-elect=false',
+      '--use-service-account-credentials=false',
+      '--kube-api-qps',
+      '500',
+      '--kube-api-burst',
+      '1000',
+      '--secure-port',
+      String(managerPort),
+      '--controllers',
+      CONTROLLERS,
+    ],
     inFolder('manager.log'),
   );
 
@@ -182,11 +278,22 @@ export async function startControlPlane(): Promise<ControlPlane> {
     tokens,
     kubeconfig,
     audit() {
-      return readFileSync(inFolder('audit.log'), 'utf8').split('\n').filter(Boolean).map(line => {
-        const entry = JSON.parse(line);
-        const { resource = '', subresource = '', namespace = '', name = '' } = entry.objectRef ?? {};
-        return { verb: entry.verb, resource, subresource, namespace, name, code: entry.responseStatus?.code ?? 0, at: entry.requestReceivedTimestamp };
-      });
+      return readFileSync(inFolder('audit.log'), 'utf8')
+        .split('\n')
+        .filter(Boolean)
+        .map(line => {
+          const entry = JSON.parse(line);
+          const { resource = '', subresource = '', namespace = '', name = '' } = entry.objectRef ?? {};
+          return {
+            verb: entry.verb,
+            resource,
+            subresource,
+            namespace,
+            name,
+            code: entry.responseStatus?.code ?? 0,
+            at: entry.requestReceivedTimestamp,
+          };
+        });
     },
     call,
     async killApiServer() {

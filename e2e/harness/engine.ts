@@ -17,19 +17,27 @@ export interface RunningEngine {
   stop(): Promise<void>;
 }
 
-export async function startEngine(rig: Rig, metricsServer: string, schedulerOf?: () => Scheduler): Promise<RunningEngine> {
+export async function startEngine(
+  rig: Rig,
+  metricsServer: string,
+  schedulerOf?: () => Scheduler,
+): Promise<RunningEngine> {
   const clock = systemClock;
   const kubeConfig = loadKubeConfig({ kubeconfig: rig.plane.kubeconfig('engine') });
   const { transport, close } = createTransport(kubeConfig, { clock, version: 'e2e' });
   const log: string[] = [];
   const line = (fields: object, message: string) => void log.push(`${message} ${JSON.stringify(fields)}`);
-  const measure = createMeasure({ world: () => engine.world, analyzer: createPrometheusAnalyzer({ address: metricsServer }) });
+  const measure = createMeasure({
+    world: () => engine.world,
+    analyzer: createPrometheusAnalyzer({ address: metricsServer }),
+  });
   const engine: Engine = createEngine({
     clock,
     client: createApiClient(transport, { clock }),
     random: Math.random,
     stepper: createSmiStepper('v1alpha2'),
-    scheduler: schedulerOf?.() ?? createInProcessScheduler({ clock, log: { info: line, warn: line, error: line } }),
+    scheduler:
+      schedulerOf?.() ?? createInProcessScheduler({ clock, log: { info: line, warn: line, error: line } }),
     apiGroup: 'serin.dev',
     namespaces: [],
     selectorLabels: ['app', 'name', 'app.kubernetes.io/name'],

@@ -32,13 +32,21 @@ async function serveDiscovery(kubelet: Kubelet): Promise<{ url: string; close():
       if (pod.address === undefined || pod.adminPort === undefined || pod.isGone) return [];
       // A pod's name is its Deployment's, the hash of the template, and a suffix.
       const deployment = pod.name.replace(/-[^-]+-[^-]+$/, '');
-      return [{ targets: [`${pod.address}:${pod.adminPort}`], labels: { namespace: pod.namespace, pod: pod.name, deployment } }];
+      return [
+        {
+          targets: [`${pod.address}:${pod.adminPort}`],
+          labels: { namespace: pod.namespace, pod: pod.name, deployment },
+        },
+      ];
     });
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify(groups));
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${(server.address() as { port: number }).port}/`, close: () => server.close() };
+  return {
+    url: `http://127.0.0.1:${(server.address() as { port: number }).port}/`,
+    close: () => server.close(),
+  };
 }
 
 async function freePort(): Promise<number> {
@@ -62,7 +70,12 @@ export async function startPrometheus(kubelet: Kubelet): Promise<RealPrometheus>
     const started = startProgram(
       'prometheus',
       'prometheus',
-      [`--config.file=${join(folder, 'prometheus.yml')}`, `--storage.tsdb.path=${join(folder, 'data')}`, `--web.listen-address=127.0.0.1:${port}`, '--log.level=warn'],
+      [
+        `--config.file=${join(folder, 'prometheus.yml')}`,
+        `--storage.tsdb.path=${join(folder, 'data')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+        '--log.level=warn',
+      ],
       join(folder, 'prometheus.log'),
     );
     child = started;

@@ -33,9 +33,16 @@ const root = join(import.meta.dirname, '../..');
 
 export async function startRig(): Promise<Rig> {
   const plane = await startControlPlane();
-  const api = createWorldApi({ baseUrl: plane.server, ca: plane.ca, bearerToken: plane.tokens['player'] ?? '' });
+  const api = createWorldApi({
+    baseUrl: plane.server,
+    ca: plane.ca,
+    bearerToken: plane.tokens['player'] ?? '',
+  });
   const folder = join(root, 'charts/serin/crds');
-  const crds = [...readdirSync(folder).map(file => parse(readFileSync(join(folder, file), 'utf8'))), trafficSplitCrd()];
+  const crds = [
+    ...readdirSync(folder).map(file => parse(readFileSync(join(folder, file), 'utf8'))),
+    trafficSplitCrd(),
+  ];
   for (const crd of crds) await created(api, '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', crd);
   await waitFor('CRDs are served', async () => {
     const paths = ['/apis/serin.dev/v1beta1/canaries', '/apis/split.smi-spec.io/v1alpha2/trafficsplits'];
@@ -49,7 +56,8 @@ export async function startRig(): Promise<Rig> {
   const splitter = await startSplitter({ api });
   await Promise.all([kubelet.synced, splitter.synced]);
 
-  const canary = async (namespace: string) => (await api.request('GET', `/apis/serin.dev/v1beta1/namespaces/${namespace}/canaries/web`)).body;
+  const canary = async (namespace: string) =>
+    (await api.request('GET', `/apis/serin.dev/v1beta1/namespaces/${namespace}/canaries/web`)).body;
   const until: Rig['until'] = (what, isThere, deadlineMs = 60_000) => waitFor(what, isThere, deadlineMs);
 
   return {
@@ -62,14 +70,21 @@ export async function startRig(): Promise<Rig> {
       const body = deployment({ namespace, name: 'web', version: 'v1', replicas: 2, ...options });
       await created(api, `/apis/apps/v1/namespaces/${namespace}/deployments`, body);
       await until('the shop serves', async () => {
-        const { body: now } = await api.request('GET', `/apis/apps/v1/namespaces/${namespace}/deployments/web`);
+        const { body: now } = await api.request(
+          'GET',
+          `/apis/apps/v1/namespaces/${namespace}/deployments/web`,
+        );
         return now.status?.availableReplicas === body.spec.replicas;
       });
     },
     async release(namespace, version, options = {}) {
       const body = deployment({ namespace, name: 'web', version, ...options });
       const patch = { spec: { template: body.spec.template } };
-      const answer = await api.request('PATCH', `/apis/apps/v1/namespaces/${namespace}/deployments/web`, patch);
+      const answer = await api.request(
+        'PATCH',
+        `/apis/apps/v1/namespaces/${namespace}/deployments/web`,
+        patch,
+      );
       if (answer.status !== 200) throw new Error(JSON.stringify(answer.body));
     },
     async declare(namespace, spec) {
@@ -77,21 +92,36 @@ export async function startRig(): Promise<Rig> {
         apiVersion: 'serin.dev/v1beta1',
         kind: 'Canary',
         metadata: { name: 'web', namespace },
-        spec: { targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' }, service: { port: 80, targetPort: 8080 }, ...spec },
+        spec: {
+          targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' },
+          service: { port: 80, targetPort: 8080 },
+          ...spec,
+        },
       });
     },
     canary,
     traffic: (namespace, requestsPerSecond = 40) =>
-      startTraffic({ target: { host: splitter.host, port: splitter.port }, service: 'web', namespace, requestsPerSecond }),
+      startTraffic({
+        target: { host: splitter.host, port: splitter.port },
+        service: 'web',
+        namespace,
+        requestsPerSecond,
+      }),
     until,
     async phase(namespace, phase, deadlineMs = 60_000) {
       try {
-        return await until(`${namespace} is ${phase}`, async () => {
-          const now = await canary(namespace);
-          return now.status?.phase === phase ? now : undefined;
-        }, deadlineMs);
+        return await until(
+          `${namespace} is ${phase}`,
+          async () => {
+            const now = await canary(namespace);
+            return now.status?.phase === phase ? now : undefined;
+          },
+          deadlineMs,
+        );
       } catch (error) {
-        throw new Error(`${String(error)}\n${JSON.stringify((await canary(namespace)).status, undefined, 1)}`);
+        throw new Error(
+          `${String(error)}\n${JSON.stringify((await canary(namespace)).status, undefined, 1)}`,
+        );
       }
     },
     async stop() {
@@ -112,7 +142,12 @@ async function created(api: WorldApi, path: string, body: object): Promise<void>
 async function grantEngine(api: WorldApi): Promise<void> {
   const role = parse(readFileSync(join(root, 'charts/serin/files/clusterrole.yaml'), 'utf8'));
   const base = '/apis/rbac.authorization.k8s.io/v1';
-  await created(api, `${base}/clusterroles`, { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', metadata: { name: 'serin' }, rules: role.rules });
+  await created(api, `${base}/clusterroles`, {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRole',
+    metadata: { name: 'serin' },
+    rules: role.rules,
+  });
   await created(api, `${base}/clusterrolebindings`, {
     metadata: { name: 'serin' },
     subjects: [{ kind: 'User', name: 'engine', apiGroup: 'rbac.authorization.k8s.io' }],

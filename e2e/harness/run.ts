@@ -17,14 +17,18 @@ const command = process.argv.length > 2 ? process.argv.slice(2) : ['vitest', 'ru
 const setUp = `ip link set lo up && ip route add local ${POD_RANGE} dev lo && ip route add local ${SERVICE_RANGE} dev lo && exec "$@"`;
 // A pid namespace of its own: when the command ends, whatever it left behind ends with it.
 const isolation = process.getuid?.() === 0 ? ['-n'] : ['-Urn'];
-const child = spawn('unshare', [...isolation, '-p', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', setUp, 'sh', ...command], {
-  stdio: 'inherit',
-  env: {
-    ...process.env,
-    SERIN_E2E_KUBE_APISERVER: binaries['kube-apiserver'],
-    SERIN_E2E_KUBE_CONTROLLER_MANAGER: binaries['kube-controller-manager'],
-    SERIN_E2E_ETCD: binaries.etcd,
+const child = spawn(
+  'unshare',
+  [...isolation, '-p', '--fork', '--kill-child', '--mount-proc', 'sh', '-c', setUp, 'sh', ...command],
+  {
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      SERIN_E2E_KUBE_APISERVER: binaries['kube-apiserver'],
+      SERIN_E2E_KUBE_CONTROLLER_MANAGER: binaries['kube-controller-manager'],
+      SERIN_E2E_ETCD: binaries.etcd,
+    },
   },
-});
+);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));

@@ -17,7 +17,7 @@ import {
   type ServiceSettings,
   targetSelector,
 } from '../workloads/service.ts';
-import { formatStamp, type Stamp } from '../../steppers/stepper.ts';
+import type { Stamp } from '../../steppers/stepper.ts';
 import type { Sighting } from './observe.ts';
 import { FINALIZER, ownerReferenceOf, ownLabels, type World } from './world.ts';
 

@@ -36,10 +36,19 @@ export function createMeasure(options: MeasureOptions) {
     return known;
   }
 
-  async function one(sighting: Sighting, metric: MetricSetting, arm: Arm, signal: AbortSignal): Promise<Measurement> {
+  async function one(
+    sighting: Sighting,
+    metric: MetricSetting,
+    arm: Arm,
+    signal: AbortSignal,
+  ): Promise<Measurement> {
     const resolved = await resolve(options.world(), sighting, metric, arm, serverOf);
     if (!resolved.ok) return { kind: 'providerError', message: resolved.message };
-    const [measurement] = await resolved.analyzer.measure([resolved.query], podsOf(options.world(), sighting), signal);
+    const [measurement] = await resolved.analyzer.measure(
+      [resolved.query],
+      podsOf(options.world(), sighting),
+      signal,
+    );
     return measurement ?? { kind: 'providerError', message: 'the provider did not answer' };
   }
 
@@ -54,10 +63,17 @@ export function createMeasure(options: MeasureOptions) {
     try {
       const measurements = await Promise.all(
         asked.map(metric =>
-          one(sighting, metric, arm, limited).catch((error: unknown): Measurement => ({ kind: 'providerError', message: `the check failed: ${(error as Error).name}` })),
+          one(sighting, metric, arm, limited).catch(
+            (error: unknown): Measurement => ({
+              kind: 'providerError',
+              message: `the check failed: ${(error as Error).name}`,
+            }),
+          ),
         ),
       );
-      const checks = asked.map((metric, index) => checkOf(metric, measurements[index] ?? { kind: 'providerError', message: 'no answer' }));
+      const checks = asked.map((metric, index) =>
+        checkOf(metric, measurements[index] ?? { kind: 'providerError', message: 'no answer' }),
+      );
       const epoch = observation.route?.stamp.epoch ?? 0;
       return { runId: observation.status.run?.id ?? '', epoch, arm, checks, at: options.world().clock.now() };
     } finally {
@@ -68,7 +84,13 @@ export function createMeasure(options: MeasureOptions) {
 
 type Resolved = { ok: true; analyzer: Analyzer; query: MetricQuery } | { ok: false; message: string };
 
-async function resolve(world: World, sighting: Sighting, metric: MetricSetting, arm: Arm, serverOf: (address: string | undefined) => Analyzer): Promise<Resolved> {
+async function resolve(
+  world: World,
+  sighting: Sighting,
+  metric: MetricSetting,
+  arm: Arm,
+  serverOf: (address: string | undefined) => Analyzer,
+): Promise<Resolved> {
   const { names, canary } = sighting;
   const deployment = arm === 'canary' ? names.target : names.primaryWorkload;
   const window = prometheusDuration(metric.windowMs);
@@ -79,23 +101,40 @@ async function resolve(world: World, sighting: Sighting, metric: MetricSetting, 
     const query = metric.kind === 'request-success-rate' ? successRate(scope) : duration(scope);
     return { ok: true, analyzer: serverOf(metricsServer), query: { ...base, query } };
   }
-  const variables = { name: canary.name, namespace: names.namespace, target: names.target, service: names.apex, ingress: '', route: '', interval: window, variables: { ...metric.variables } };
+  const variables = {
+    name: canary.name,
+    namespace: names.namespace,
+    target: names.target,
+    service: names.apex,
+    ingress: '',
+    route: '',
+    interval: window,
+    variables: { ...metric.variables },
+  };
   if (metric.query !== undefined) {
     const rendered = renderQuery(metric.query, variables);
-    return rendered.ok ? { ok: true, analyzer: serverOf(metricsServer), query: { ...base, query: rendered.query } } : rendered;
+    return rendered.ok
+      ? { ok: true, analyzer: serverOf(metricsServer), query: { ...base, query: rendered.query } }
+      : rendered;
   }
   const reference = metric.template;
   if (!reference) return { ok: false, message: 'the metric has neither a query nor a template' };
   const object = world.stores.metricTemplates.get(reference.namespace, reference.name);
-  if (!object) return { ok: false, message: `MetricTemplate ${reference.namespace}/${reference.name} does not exist` };
+  if (!object)
+    return { ok: false, message: `MetricTemplate ${reference.namespace}/${reference.name} does not exist` };
   const decoded = decodeMetricTemplate(object);
-  if (!decoded.ok) return { ok: false, message: `MetricTemplate ${reference.name}: ${decoded.problems[0]?.field} ${decoded.problems[0]?.expected}` };
+  if (!decoded.ok)
+    return {
+      ok: false,
+      message: `MetricTemplate ${reference.name}: ${decoded.problems[0]?.field} ${decoded.problems[0]?.expected}`,
+    };
   const { provider, query } = decoded.metricTemplate.spec;
   const rendered = renderQuery(query, variables);
   if (!rendered.ok) return rendered;
   const secret = await credentialsOf(world, reference.namespace, provider.secretRef?.name);
   if (!secret.ok) return secret;
-  if (provider.address === undefined) return { ok: false, message: `MetricTemplate ${reference.name} has no provider.address` };
+  if (provider.address === undefined)
+    return { ok: false, message: `MetricTemplate ${reference.name} has no provider.address` };
   const analyzer = createPrometheusAnalyzer({ address: provider.address, ...secret.credentials });
   return { ok: true, analyzer, query: { ...base, query: rendered.query } };
 }
@@ -103,7 +142,11 @@ async function resolve(world: World, sighting: Sighting, metric: MetricSetting, 
 type Credentials = { username?: string; password?: string; bearerToken?: string };
 
 /** Keys as Flagger's: `username` and `password`, or `token`. Read when used, so that a rotated Secret counts at once. */
-async function credentialsOf(world: World, namespace: string, name: string | undefined): Promise<{ ok: true; credentials: Credentials } | { ok: false; message: string }> {
+async function credentialsOf(
+  world: World,
+  namespace: string,
+  name: string | undefined,
+): Promise<{ ok: true; credentials: Credentials } | { ok: false; message: string }> {
   if (name === undefined) return { ok: true, credentials: {} };
   const secret = await world.client.get(resources.secrets, namespace, name);
   if (!secret) return { ok: false, message: `Secret ${namespace}/${name} does not exist` };
@@ -112,10 +155,20 @@ async function credentialsOf(world: World, namespace: string, name: string | und
     return encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString('utf8').trim();
   };
   const [username, password, bearerToken] = [text('username'), text('password'), text('token')];
-  return { ok: true, credentials: { ...(username ? { username } : {}), ...(password ? { password } : {}), ...(bearerToken ? { bearerToken } : {}) } };
+  return {
+    ok: true,
+    credentials: {
+      ...(username ? { username } : {}),
+      ...(password ? { password } : {}),
+      ...(bearerToken ? { bearerToken } : {}),
+    },
+  };
 }
 
 function podsOf(world: World, sighting: Sighting) {
   const slices = world.stores.endpointSlices.all(sighting.names.namespace);
-  return { canary: readyPods(slices, sighting.names.canary), primary: readyPods(slices, sighting.names.primary) };
+  return {
+    canary: readyPods(slices, sighting.names.canary),
+    primary: readyPods(slices, sighting.names.primary),
+  };
 }

@@ -121,6 +121,7 @@ function sight(
   const slices = stores.endpointSlices.all(namespace);
   const isOwn = (one: KubernetesObject | undefined) => one?.metadata.labels?.[OWNER_LABEL] === canary.uid;
   const deletingSince = canary.deletionTimestamp ? Date.parse(canary.deletionTimestamp) : undefined;
+  const route = stores.routes.get(namespace, names.apex);
   const obstacles = [...inputs.obstacles];
   if (target && !label) {
     obstacles.push({
@@ -129,6 +130,7 @@ function sight(
     });
   }
   const foreign = [
+    route,
     primary,
     stores.services.get(namespace, names.primary),
     stores.services.get(namespace, names.canary),
@@ -156,7 +158,7 @@ function sight(
     obstacles,
     target: target && workloadOf(target, replicaSets),
     primary: primary && isOwn(primary) ? workloadOf(primary, replicaSets) : undefined,
-    route: world.stepper.observed(names, stores.routes.get(namespace, names.apex)),
+    route: world.stepper.observed(names, isOwn(route) ? route : undefined),
     endpoints: {
       primary: readyEndpoints(slices, names.primary),
       canary: readyEndpoints(slices, names.canary),

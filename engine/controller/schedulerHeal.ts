@@ -4,20 +4,33 @@
  * several replicas may do it at once.
  */
 import type { Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.ts';
+import type { RedisLink } from './schedulerRedis.ts';
+import type { SchedulerLog } from './schedulerTick.ts';
+import { codeOf, type Wakes } from './schedulerWakes.ts';
 
-export interface HealInput {
-  queue: Queue;
-  redis: Redis;
+export interface HealParts {
+  /** Asked anew each time: a queue that died is replaced. */
+  queue: () => Queue;
+  link: RedisLink;
+  wakes: Wakes;
+  clock: Clock;
+  log: SchedulerLog;
   jobName: string;
-  /** When each canary has to tick at the latest, milliseconds since the epoch. */
-  due: ReadonlyMap<string, number>;
   /** Ticks that run in this process: they say themselves when to tick next. */
   running: ReadonlySet<string>;
-  clock: Clock;
-  wasWoken(key: string): Promise<boolean>;
-  wake(key: string): void;
+}
+
+export interface Healer {
+  /** When each canary has to tick at the latest, milliseconds since the epoch. Never throws; what Redis did not take is kept. */
+  ensure(due: ReadonlyMap<string, number>): Promise<void>;
+  /** Does what was kept; called when Redis answers. */
+  retry(): Promise<void>;
+  stop(): void;
+}
+
+interface HealInput extends HealParts {
+  due: ReadonlyMap<string, number>;
 }
 
 /** Ids of one read, and jobs of one write: a script of this size takes a few tens of milliseconds, which no other client notices. */
@@ -34,11 +47,63 @@ const LATE_MS = 100;
 /** BullMQ keeps the time of a delayed job in the upper bits of its score, above twelve bits that keep the order. */
 const SCORE_PER_MS = 0x1000;
 
+/** The keys of the later list, each with the earlier of its times. */
+function soonest(
+  earlier: ReadonlyMap<string, number> | undefined,
+  later: ReadonlyMap<string, number>,
+): ReadonlyMap<string, number> {
+  if (!earlier) return later;
+  return new Map([...later].map(([key, dueMs]) => [key, Math.min(dueMs, earlier.get(key) ?? dueMs)]));
+}
+
+export function createHealer(parts: HealParts): Healer {
+  const { link, log } = parts;
+  let unmet: ReadonlyMap<string, number> | undefined;
+  let isHealing = false;
+  let isStopped = false;
+
+  async function retry(): Promise<void> {
+    if (!unmet || isHealing || isStopped) return;
+    if (!link.isReady()) {
+      log.warn({ canaries: unmet.size }, 'redis is not connected; ticks are ensured later');
+      return;
+    }
+    isHealing = true;
+    const due = unmet;
+    unmet = undefined;
+    try {
+      await heal({ ...parts, due });
+    } catch (error) {
+      link.onError(error);
+      unmet = unmet ? soonest(due, unmet) : due;
+    } finally {
+      isHealing = false;
+    }
+  }
+
+  return {
+    async ensure(due) {
+      if (isStopped) return;
+      unmet = soonest(unmet, due);
+      await retry();
+    },
+    retry,
+    stop() {
+      isStopped = true;
+    },
+  };
+}
+
 /** When each delayed job is due. Read by id and score: the jobs themselves are empty. */
-async function delayedTimes({ queue, redis }: HealInput): Promise<Map<string, number>> {
+async function delayedTimes({ queue, link }: HealInput): Promise<Map<string, number>> {
   const times = new Map<string, number>();
   for (let start = 0; ; start += PAGE) {
-    const page = await redis.zrange(queue.toKey('delayed'), start, String(start + PAGE - 1), 'WITHSCORES');
+    const page = await link.producer.zrange(
+      queue().toKey('delayed'),
+      start,
+      String(start + PAGE - 1),
+      'WITHSCORES',
+    );
     for (let index = 0; index + 1 < page.length; index += 2) {
       times.set(page[index]!, Math.floor(Number(page[index + 1]) / SCORE_PER_MS));
     }
@@ -53,7 +118,7 @@ async function inParallel(keys: readonly string[], run: (key: string) => Promise
 }
 
 /** Throws when Redis does not answer; what was done until then stays and does no harm. */
-export async function healQueue(input: HealInput): Promise<void> {
+async function heal(input: HealInput): Promise<void> {
   const { queue, due, running } = input;
   const nowMs = input.clock.now();
   const delayed = await delayedTimes(input);
@@ -67,7 +132,7 @@ export async function healQueue(input: HealInput): Promise<void> {
   }
   // Ids that exist (waiting, or running in another replica) are left alone by Redis.
   for (let start = 0; start < missing.length; start += PAGE) {
-    await queue.addBulk(
+    await queue().addBulk(
       missing.slice(start, start + PAGE).map(({ key, dueMs }) => ({
         name: input.jobName,
         data: {},
@@ -81,20 +146,20 @@ export async function healQueue(input: HealInput): Promise<void> {
 }
 
 async function bringForward(input: HealInput, key: string): Promise<void> {
-  const job = await input.queue.getJob(key);
+  const job = await input.queue().getJob(key);
   try {
     await job?.changeDelay(Math.max(0, input.due.get(key)! - input.clock.now()));
   } catch (error) {
     // It began, or ended, since it was read: nothing to bring forward.
-    if (typeof (error as { code?: unknown }).code !== 'number') throw error;
+    if (codeOf(error) === undefined) throw error;
   }
 }
 
 async function drop(input: HealInput, key: string): Promise<void> {
   const { queue, clock } = input;
-  const job = await queue.getJob(key);
+  const job = await queue().getJob(key);
   if (!job || (job.processedOn !== undefined && clock.now() - job.processedOn < RAN_LATELY_MS)) return;
-  const removed = await queue.remove(key);
+  const removed = await queue().remove(key);
   // A wake marks its key before it looks for the job: one that lost its job to this removal is seen here.
-  if (removed === 1 && (await input.wasWoken(key))) input.wake(key);
+  if (removed === 1 && (await input.wakes.isMarked(key))) input.wakes.wake(key);
 }

@@ -31,7 +31,18 @@ export const testSettings: Settings = {
   onStalled: 'hold',
   bakeMs: 10_000,
   drainMs: 2_000,
-  metrics: [{ name: 'request-success-rate', kind: 'request-success-rate', windowMs: 60_000, min: 99, max: undefined, query: undefined, template: undefined, variables: {} }],
+  metrics: [
+    {
+      name: 'request-success-rate',
+      kind: 'request-success-rate',
+      windowMs: 60_000,
+      min: 99,
+      max: undefined,
+      query: undefined,
+      template: undefined,
+      variables: {},
+    },
+  ],
 };
 
 interface PlayedWorkload {
@@ -49,7 +60,17 @@ interface PlayedWorkload {
 
 function played(template: string, replicas: number): PlayedWorkload {
   const pods = new Map(replicas > 0 ? [[template, { total: replicas, available: replicas }]] : []);
-  return { version: 1, generation: 1, observedGeneration: 1, replicas, pausedBy: 'nobody', template, rolling: template, pods, isSurging: false };
+  return {
+    version: 1,
+    generation: 1,
+    observedGeneration: 1,
+    replicas,
+    pausedBy: 'nobody',
+    template,
+    rolling: template,
+    pods,
+    isSurging: false,
+  };
 }
 
 export class InvariantBroken extends Error {}
@@ -116,7 +137,15 @@ export function createAbstractWorld(settings: Settings = testSettings) {
     const pending = command && command.id !== status.handledCommand ? command : undefined;
     return structuredClone({
       now,
-      canary: { namespace: 'shop', name: 'app', uid: 'u1', generation: 1, isDeleting: deletingSince !== undefined, deletingSince, hasFinalizer },
+      canary: {
+        namespace: 'shop',
+        name: 'app',
+        uid: 'u1',
+        generation: 1,
+        isDeleting: deletingSince !== undefined,
+        deletingSince,
+        hasFinalizer,
+      },
       settings,
       status,
       problems: [],
@@ -155,11 +184,17 @@ export function createAbstractWorld(settings: Settings = testSettings) {
         return true;
       case 'primary':
         if (!primary || seen.primary?.resourceVersion !== String(primary.version)) return false;
-        check(stored.has(action.revision) || action.revision === primary.template, 'a template that is not stored went to the primary');
+        check(
+          stored.has(action.revision) || action.revision === primary.template,
+          'a template that is not stored went to the primary',
+        );
         if (action.revision !== primary.template) {
           const isCommanded = status.stage === 'skip';
           check(status.phase === 'Promoting', `primary template written while ${status.phase}`);
-          check(isCommanded || judgedRevisions.has(action.revision), `unjudged ${action.revision} went to the primary`);
+          check(
+            isCommanded || judgedRevisions.has(action.revision),
+            `unjudged ${action.revision} went to the primary`,
+          );
         }
         primary.template = action.revision;
         primary.rolling = action.revision;
@@ -182,7 +217,10 @@ export function createAbstractWorld(settings: Settings = testSettings) {
         hasServices = true;
         return true;
       case 'pointApex':
-        check(action.at === 'primary' ? endpoints().primary > 0 : endpoints().canary > 0, `apex pointed at a ${action.at} without endpoints`);
+        check(
+          action.at === 'primary' ? endpoints().primary > 0 : endpoints().canary > 0,
+          `apex pointed at a ${action.at} without endpoints`,
+        );
         apexSelects = action.at;
         return true;
       case 'deletePrimary':
@@ -230,7 +268,8 @@ export function createAbstractWorld(settings: Settings = testSettings) {
       check(weight === 0, 'scaled down under traffic');
       check(endpoints().primary > 0, 'scaled down the only ready arm');
     }
-    if (action.paused === false && status.phase !== 'Terminating') check(weight === 0, 'un-paused behind a live weight');
+    if (action.paused === false && status.phase !== 'Terminating')
+      check(weight === 0, 'un-paused behind a live weight');
     if (action.paused !== undefined) target.pausedBy = action.paused ? 'engine' : 'nobody';
     if (action.replicas !== undefined) target.replicas = action.replicas;
     touch(target);
@@ -245,9 +284,13 @@ export function createAbstractWorld(settings: Settings = testSettings) {
     const isDead = nature === 'dead' || (isPrimary && nature === 'deadPrimary');
     const fresh = workload.pods.get(workload.rolling) ?? { total: 0, available: 0 };
     if (workload.replicas > 0) {
-      workload.pods.set(workload.rolling, { total: workload.replicas, available: isDead ? 0 : workload.replicas });
+      workload.pods.set(workload.rolling, {
+        total: workload.replicas,
+        available: isDead ? 0 : workload.replicas,
+      });
       if (fresh.available === workload.replicas && !isDead) {
-        for (const revision of [...workload.pods.keys()]) if (revision !== workload.rolling) workload.pods.delete(revision);
+        for (const revision of workload.pods.keys())
+          if (revision !== workload.rolling) workload.pods.delete(revision);
       }
     }
     workload.version++;
@@ -275,7 +318,8 @@ export function createAbstractWorld(settings: Settings = testSettings) {
     const weight = route?.canaryWeight ?? 0;
     if (weight > 0 && status.phase !== 'Terminating' && !isEditedByOthers) {
       for (const [revision, pods] of target.pods) {
-        if (pods.available > 0) check(revision === route?.stamp.run.split('.')[0], `unjudged ${revision} behind weight ${weight}`);
+        if (pods.available > 0)
+          check(revision === route?.stamp.run.split('.')[0], `unjudged ${revision} behind weight ${weight}`);
       }
     }
   }
@@ -283,7 +327,9 @@ export function createAbstractWorld(settings: Settings = testSettings) {
   /** Carries out a decision; `crashAfter` actions the process dies. */
   function execute(decision: Decision, seen: Observation, crashAfter = Number.POSITIVE_INFINITY): void {
     const versioned = { ...seen, statusVersion };
-    log.push(`${decision.rule}: ${decision.actions.map(one => one.kind).join(', ')} ${decision.hold?.reason ?? ''}`);
+    log.push(
+      `${decision.rule}: ${decision.actions.map(one => one.kind).join(', ')} ${decision.hold?.reason ?? ''}`,
+    );
     let done = 0;
     for (const action of decision.actions) {
       if (done++ >= crashAfter) return;
@@ -353,7 +399,13 @@ export function createAbstractWorld(settings: Settings = testSettings) {
     /** Somebody writes the route's weights and leaves the stamp. */
     editRoute: (canaryWeight: number) => {
       isEditedByOthers = true;
-      if (route) route = { ...route, canaryWeight, primaryWeight: 100 - canaryWeight, resourceVersion: String(++routeVersion) };
+      if (route)
+        route = {
+          ...route,
+          canaryWeight,
+          primaryWeight: 100 - canaryWeight,
+          resourceVersion: String(++routeVersion),
+        };
     },
   };
 }

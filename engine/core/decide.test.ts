@@ -13,7 +13,9 @@ function runUntil(world: AbstractWorld, isDone: () => boolean, steps = 400): voi
     world.settleWorkloads();
     world.advance(1_000);
   }
-  throw new Error(`not reached: ${world.status.phase}/${world.status.stage}\n${world.log.slice(-30).join('\n')}`);
+  throw new Error(
+    `not reached: ${world.status.phase}/${world.status.stage}\n${world.log.slice(-30).join('\n')}`,
+  );
 }
 
 function tick(world: AbstractWorld, crashAfter?: number): void {
@@ -284,7 +286,10 @@ describe('deletion', () => {
   test.each(['Initialized', 'Progressing', 'Promoting'])('gives the workload back from %s', phase => {
     const world = adopted();
     if (phase !== 'Initialized') world.release('r2');
-    runUntil(world, () => world.status.phase === phase && (phase !== 'Progressing' || world.route?.canaryWeight === 20));
+    runUntil(
+      world,
+      () => world.status.phase === phase && (phase !== 'Progressing' || world.route?.canaryWeight === 20),
+    );
     world.remove();
     runUntil(world, () => !world.hasFinalizer);
     expect(world.apexSelects).toBe('target');
@@ -294,14 +299,48 @@ describe('deletion', () => {
 });
 
 const step = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constant('tick' as const), crashAfter: fc.option(fc.nat(2), { nil: undefined }) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant('tick' as const),
+      crashAfter: fc.option(fc.nat(2), { nil: undefined }),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('roll' as const) }) },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.constantFrom(500, 3_000, 11_000, 70_000) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('release' as const), revision: fc.constantFrom('r1', 'r2', 'r3', 'r4') }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('flap' as const), arm: fc.constantFrom('target' as const, 'primary' as const), isDown: fc.boolean() }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('advance' as const),
+      ms: fc.constantFrom(500, 3_000, 11_000, 70_000),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('release' as const),
+      revision: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('flap' as const),
+      arm: fc.constantFrom('target' as const, 'primary' as const),
+      isDown: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('metrics' as const), isDown: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('edit' as const), weight: fc.constantFrom(0, 10, 100) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('command' as const), verb: fc.constantFrom('pause' as const, 'resume' as const, 'abort' as const, 'retry' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('edit' as const), weight: fc.constantFrom(0, 10, 100) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('command' as const),
+      verb: fc.constantFrom('pause' as const, 'resume' as const, 'abort' as const, 'retry' as const),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('userPause' as const), isPaused: fc.boolean() }) },
 );
 const natures = fc.record({
@@ -320,7 +359,8 @@ describe('any life', () => {
           if (one.kind === 'tick') tick(world, one.crashAfter);
           else if (one.kind === 'roll') world.settleWorkloads();
           else if (one.kind === 'advance') world.advance(one.ms);
-          else if (one.kind === 'release') world.release(one.revision, one.revision === 'r1' ? 'good' : natureOf[one.revision as 'r2']);
+          else if (one.kind === 'release')
+            world.release(one.revision, one.revision === 'r1' ? 'good' : natureOf[one.revision as 'r2']);
           else if (one.kind === 'flap') world.flap(one.arm, one.isDown);
           else if (one.kind === 'metrics') world.metricsDown(one.isDown);
           else if (one.kind === 'edit') world.editRoute(one.weight);
@@ -332,7 +372,13 @@ describe('any life', () => {
         world.metricsDown(false);
         world.pauseByUser(false);
         world.command('resume', world.status.run?.revision ?? 'r2', `c${++commands}`);
-        runUntil(world, () => ['Initialized', 'Succeeded', 'Failed'].includes(world.status.phase ?? '') && !needsTick(world.observe()), 900);
+        runUntil(
+          world,
+          () =>
+            ['Initialized', 'Succeeded', 'Failed'].includes(world.status.phase ?? '') &&
+            !needsTick(world.observe()),
+          900,
+        );
         expect(world.route?.canaryWeight).toBe(0);
         expect(world.target.pausedBy).not.toBe('engine');
       }),

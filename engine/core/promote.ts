@@ -62,10 +62,15 @@ function rollPrimary(f: Facts, run: Run): Unnamed {
       `The primary did not become ready with revision ${run.revision} in ${settings.progressDeadlineMs / 1000} s.`,
     );
   const failed = judgeOn(f, run, 'canary');
-  return (
-    failed ??
-    hold(f, 'Promoting', `The primary rolls to revision ${run.revision}.`, untilNextCheck(f, run, deadline))
-  );
+  if (failed) return failed;
+  // The phase says so already: waiting for pods is no news, and costs no write.
+  const message = `The primary rolls to revision ${run.revision}.`;
+  return {
+    actions: [],
+    transitions: [],
+    hold: { reason: 'Promoting', message },
+    nextTickMs: untilNextCheck(f, run, deadline),
+  };
 }
 
 /** Stage (4): traffic back to the primary, at once or in steps, judging on. */

@@ -96,17 +96,23 @@ export function settingsOf(canary: Pick<Canary, 'namespace' | 'spec'>, defaults:
 type Metric = NonNullable<NonNullable<Canary['spec']['analysis']>['metrics']>[number];
 
 function metricSettingOf(metric: Metric, intervalMs: number, namespace: string): MetricSetting {
-  const kind = metric.name === 'request-success-rate' || metric.name === 'request-duration' ? metric.name : ('custom' as const);
+  const kind =
+    metric.name === 'request-success-rate' || metric.name === 'request-duration'
+      ? metric.name
+      : ('custom' as const);
   const { thresholdRange: range, threshold = 0 } = metric;
   // A bare threshold is the lowest success rate, and the highest value of everything else.
-  const bare = kind === 'request-success-rate' ? { min: threshold, max: undefined } : { min: undefined, max: threshold };
+  const bare =
+    kind === 'request-success-rate' ? { min: threshold, max: undefined } : { min: undefined, max: threshold };
   return {
     name: metric.name,
     kind,
     windowMs: msOf(metric.interval) ?? intervalMs,
     ...(range ? { min: range.min, max: range.max } : bare),
     query: metric.query,
-    template: metric.templateRef ? { namespace: metric.templateRef.namespace ?? namespace, name: metric.templateRef.name } : undefined,
+    template: metric.templateRef
+      ? { namespace: metric.templateRef.namespace ?? namespace, name: metric.templateRef.name }
+      : undefined,
     variables: metric.templateVariables ?? {},
   };
 }

@@ -120,9 +120,19 @@ export function isRunning(phase: Phase): boolean {
 }
 
 /** A status write and then actions on the world. */
-export function write(f: Facts, patch: StatusPatch, said: Said[], after: Action[] = [], next: NextTick = 0): Unnamed {
+export function write(
+  f: Facts,
+  patch: StatusPatch,
+  said: Said[],
+  after: Action[] = [],
+  next: NextTick = 0,
+): Unnamed {
   const { status, transitions } = nextStatus(f, patch, said);
-  return { actions: [{ kind: 'status', status }, ...after], transitions, nextTickMs: next === 'whenWoken' ? undefined : next };
+  return {
+    actions: [{ kind: 'status', status }, ...after],
+    transitions,
+    nextTickMs: next === 'whenWoken' ? undefined : next,
+  };
 }
 
 /** Actions on the world that need no intent in the status. The next tick observes what they did. */

@@ -16,12 +16,17 @@ export function workloadOf(deployment: KubernetesObject, replicaSets: readonly K
   const annotations = metadata.annotations ?? {};
   const pods = new Map<string, RevisionPods>();
   for (const replicaSet of replicaSets) {
-    if (!replicaSet.metadata.ownerReferences?.some(owner => owner.uid === metadata.uid && owner.controller)) continue;
+    if (!replicaSet.metadata.ownerReferences?.some(owner => owner.uid === metadata.uid && owner.controller))
+      continue;
     const total = replicaSet.status?.replicas ?? 0;
     if (total === 0) continue;
     const revision = revisionOf(replicaSet);
     const sum = pods.get(revision) ?? { revision, total: 0, available: 0 };
-    pods.set(revision, { revision, total: sum.total + total, available: sum.available + (replicaSet.status?.availableReplicas ?? 0) });
+    pods.set(revision, {
+      revision,
+      total: sum.total + total,
+      available: sum.available + (replicaSet.status?.availableReplicas ?? 0),
+    });
   }
   return {
     uid: metadata.uid ?? '',
@@ -29,7 +34,8 @@ export function workloadOf(deployment: KubernetesObject, replicaSets: readonly K
     generation: metadata.generation ?? 0,
     observedGeneration: status?.observedGeneration ?? 0,
     replicas: spec?.replicas ?? 1,
-    pausedBy: spec?.paused !== true ? 'nobody' : annotations[PAUSED_ANNOTATION] === 'true' ? 'engine' : 'user',
+    pausedBy:
+      spec?.paused !== true ? 'nobody' : annotations[PAUSED_ANNOTATION] === 'true' ? 'engine' : 'user',
     revision: revisionOf(deployment),
     pods: [...pods.values()],
     isSurging: annotations[SURGING_ANNOTATION] === 'true',
@@ -42,7 +48,10 @@ export interface SelectorLabel {
 }
 
 /** The first of the configured labels that the target selects its pods by; undefined when it has none of them. */
-export function selectorLabelOf(target: KubernetesObject, selectorLabels: readonly string[]): SelectorLabel | undefined {
+export function selectorLabelOf(
+  target: KubernetesObject,
+  selectorLabels: readonly string[],
+): SelectorLabel | undefined {
   const matchLabels: Record<string, string> = target.spec?.selector?.matchLabels ?? {};
   for (const key of selectorLabels) {
     const value = matchLabels[key];
@@ -79,12 +88,18 @@ export function primaryOf(input: {
   const metadata = { ...template.metadata };
   delete metadata.creationTimestamp;
   metadata.labels = { ...metadata.labels, [label.key]: value };
-  metadata.annotations = { ...withoutGitOps(metadata.annotations ?? {}), [REVISION_ANNOTATION]: input.revision };
+  metadata.annotations = {
+    ...withoutGitOps(metadata.annotations ?? {}),
+    [REVISION_ANNOTATION]: input.revision,
+  };
   const podSpec = followSelectors(template.spec, label, value);
   const strategy = structuredClone(stored.data.strategy ?? { type: 'RollingUpdate' });
   if (input.surge && strategy.type !== 'Recreate') {
     const maxSurge = strategy.rollingUpdate?.maxSurge;
-    strategy.rollingUpdate = { maxUnavailable: 0, maxSurge: maxSurge === 0 || maxSurge === '0%' || maxSurge === undefined ? 1 : maxSurge };
+    strategy.rollingUpdate = {
+      maxUnavailable: 0,
+      maxSurge: maxSurge === 0 || maxSurge === '0%' || maxSurge === undefined ? 1 : maxSurge,
+    };
   }
   const copied: Record<string, unknown> = {};
   for (const field of ['minReadySeconds', 'progressDeadlineSeconds', 'revisionHistoryLimit']) {
@@ -113,7 +128,9 @@ export function primaryOf(input: {
 }
 
 function withoutGitOps(annotations: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(Object.entries(annotations).filter(([key]) => !key.includes('toolkit.fluxcd.io')));
+  return Object.fromEntries(
+    Object.entries(annotations).filter(([key]) => !key.includes('toolkit.fluxcd.io')),
+  );
 }
 
 /** Selectors of the pod spec that mean "pods like me" follow the primary's label. */
@@ -121,11 +138,15 @@ function followSelectors(spec: any, label: SelectorLabel, value: string): any {
   const rewrite = (selector: any): any => {
     if (!selector) return selector;
     const next = { ...selector };
-    if (next.matchLabels?.[label.key] === label.value) next.matchLabels = { ...next.matchLabels, [label.key]: value };
+    if (next.matchLabels?.[label.key] === label.value)
+      next.matchLabels = { ...next.matchLabels, [label.key]: value };
     if (next.matchExpressions) {
       next.matchExpressions = next.matchExpressions.map((expression: any) =>
         expression.key === label.key && expression.values?.includes(label.value)
-          ? { ...expression, values: expression.values.map((one: string) => (one === label.value ? value : one)) }
+          ? {
+              ...expression,
+              values: expression.values.map((one: string) => (one === label.value ? value : one)),
+            }
           : expression,
       );
     }
@@ -133,7 +154,10 @@ function followSelectors(spec: any, label: SelectorLabel, value: string): any {
   };
   const next = { ...spec };
   if (next.topologySpreadConstraints) {
-    next.topologySpreadConstraints = next.topologySpreadConstraints.map((one: any) => ({ ...one, labelSelector: rewrite(one.labelSelector) }));
+    next.topologySpreadConstraints = next.topologySpreadConstraints.map((one: any) => ({
+      ...one,
+      labelSelector: rewrite(one.labelSelector),
+    }));
   }
   if (next.affinity) {
     next.affinity = { ...next.affinity };
@@ -144,14 +168,18 @@ function followSelectors(spec: any, label: SelectorLabel, value: string): any {
       next.affinity[kind] = {
         ...terms,
         ...(terms.requiredDuringSchedulingIgnoredDuringExecution
-          ? { requiredDuringSchedulingIgnoredDuringExecution: terms.requiredDuringSchedulingIgnoredDuringExecution.map(term) }
+          ? {
+              requiredDuringSchedulingIgnoredDuringExecution:
+                terms.requiredDuringSchedulingIgnoredDuringExecution.map(term),
+            }
           : {}),
         ...(terms.preferredDuringSchedulingIgnoredDuringExecution
           ? {
-              preferredDuringSchedulingIgnoredDuringExecution: terms.preferredDuringSchedulingIgnoredDuringExecution.map((one: any) => ({
-                ...one,
-                podAffinityTerm: term(one.podAffinityTerm),
-              })),
+              preferredDuringSchedulingIgnoredDuringExecution:
+                terms.preferredDuringSchedulingIgnoredDuringExecution.map((one: any) => ({
+                  ...one,
+                  podAffinityTerm: term(one.podAffinityTerm),
+                })),
             }
           : {}),
       };
@@ -161,7 +189,12 @@ function followSelectors(spec: any, label: SelectorLabel, value: string): any {
 }
 
 /** The patch of the target: replicas and pause, with the stamp and the version that was observed. */
-export function targetPatch(input: { resourceVersion: string; stamp: string; replicas?: number; paused?: boolean }): object {
+export function targetPatch(input: {
+  resourceVersion: string;
+  stamp: string;
+  replicas?: number;
+  paused?: boolean;
+}): object {
   return {
     metadata: {
       resourceVersion: input.resourceVersion,

@@ -16,7 +16,8 @@ export function canonicalJson(value: unknown): string {
 }
 
 function canonical(value: unknown): unknown {
-  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(item => canonical(item) ?? null);
+  if (Array.isArray(value))
+    return value.length === 0 ? undefined : value.map(item => canonical(item) ?? null);
   if (value === null || typeof value !== 'object') return value ?? undefined;
   const entries = Object.entries(value)
     .map(([key, inner]) => [key, canonical(inner)] as const)

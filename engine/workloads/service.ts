@@ -15,13 +15,22 @@ export interface ServiceSettings {
   appProtocol?: string;
   portDiscovery: boolean;
   trafficDistribution?: string;
-  metadata: Partial<Record<'apex' | 'primary' | 'canary', { labels?: Record<string, string>; annotations?: Record<string, string> }>>;
+  metadata: Partial<
+    Record<
+      'apex' | 'primary' | 'canary',
+      { labels?: Record<string, string>; annotations?: Record<string, string> }
+    >
+  >;
 }
 
 /** Containers that meshes inject: their ports are not the application's. */
 const SIDECARS = ['istio-proxy', 'envoy', 'linkerd-proxy'];
 
-export function portsOf(settings: ServiceSettings, target: KubernetesObject, apex: KubernetesObject | undefined): object[] {
+export function portsOf(
+  settings: ServiceSettings,
+  target: KubernetesObject,
+  apex: KubernetesObject | undefined,
+): object[] {
   // Every port of the root must exist on both backends, or that backend gets nothing of it.
   if (apex) {
     return (apex.spec.ports ?? []).map(({ nodePort: _nodePort, ...port }: any) => port);
@@ -38,9 +47,19 @@ export function portsOf(settings: ServiceSettings, target: KubernetesObject, ape
   for (const container of target.spec.template.spec.containers ?? []) {
     if (SIDECARS.includes(container.name)) continue;
     for (const port of container.ports ?? []) {
-      if (port.containerPort === settings.targetPort || port.name === settings.targetPort || port.containerPort === settings.port) continue;
+      if (
+        port.containerPort === settings.targetPort ||
+        port.name === settings.targetPort ||
+        port.containerPort === settings.port
+      )
+        continue;
       const name = port.name ?? `tcp-${container.name}-${port.containerPort}`.slice(0, 15);
-      found.push({ name, port: port.containerPort, targetPort: port.name ?? port.containerPort, protocol: 'TCP' });
+      found.push({
+        name,
+        port: port.containerPort,
+        targetPort: port.name ?? port.containerPort,
+        protocol: 'TCP',
+      });
     }
   }
   return [first, ...found];
@@ -71,7 +90,9 @@ export function armService(input: {
       type: 'ClusterIP',
       selector: input.selector,
       ports: input.ports,
-      ...(input.settings.trafficDistribution ? { trafficDistribution: input.settings.trafficDistribution } : {}),
+      ...(input.settings.trafficDistribution
+        ? { trafficDistribution: input.settings.trafficDistribution }
+        : {}),
     },
   };
 }
@@ -90,15 +111,25 @@ export function isSameSelector(a: Record<string, string> | undefined, b: Record<
 }
 
 /** Points an apex that is the user's own at other pods, remembers what it selected, or gives that back. */
-export function apexPatch(apex: KubernetesObject, selector: Record<string, string>, at: 'primary' | 'target'): object {
+export function apexPatch(
+  apex: KubernetesObject,
+  selector: Record<string, string>,
+  at: 'primary' | 'target',
+): object {
   const current: Record<string, string> = apex.spec.selector ?? {};
   const original = apex.metadata.annotations?.[ORIGINAL_SELECTOR_ANNOTATION];
   const restored = at === 'target' && original ? (JSON.parse(original) as Record<string, string>) : selector;
-  const gone = Object.fromEntries(Object.keys(current).filter(key => !(key in restored)).map(key => [key, null]));
+  const gone = Object.fromEntries(
+    Object.keys(current)
+      .filter(key => !(key in restored))
+      .map(key => [key, null]),
+  );
   return {
     metadata: {
       resourceVersion: apex.metadata.resourceVersion,
-      annotations: { [ORIGINAL_SELECTOR_ANNOTATION]: at === 'target' ? null : (original ?? JSON.stringify(current)) },
+      annotations: {
+        [ORIGINAL_SELECTOR_ANNOTATION]: at === 'target' ? null : (original ?? JSON.stringify(current)),
+      },
     },
     spec: { selector: { ...gone, ...restored } },
   };
@@ -118,7 +149,10 @@ export function readyEndpoints(slices: readonly KubernetesObject[], service: str
 }
 
 /** Addresses of the ready pods of a Service, for analyzers that ask the pods. */
-export function readyPods(slices: readonly KubernetesObject[], service: string): { name: string; ip: string }[] {
+export function readyPods(
+  slices: readonly KubernetesObject[],
+  service: string,
+): { name: string; ip: string }[] {
   const pods = new Map<string, string>();
   for (const slice of slices) {
     if (slice.metadata.labels?.['kubernetes.io/service-name'] !== service) continue;

@@ -52,6 +52,12 @@ export function initialise(context: WriteContext, kind: Kind, object: Kubernetes
     case 'Pod':
       object.status = { phase: 'Pending', qosClass: 'BestEffort' };
       return;
+    case 'HorizontalPodAutoscaler':
+      object.status = { desiredReplicas: 0, currentMetrics: null };
+      return;
+    case 'PodDisruptionBudget':
+      object.status = { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 };
+      return;
     case 'Namespace':
       object.spec = { finalizers: ['kubernetes'] };
       object.status = { phase: 'Active' };

@@ -27,6 +27,8 @@ export interface ContractConnection {
     server: 'memory' | 'real';
     /** Deployment, ReplicaSet, EndpointSlice, garbage and namespace controllers run beside it. */
     controllers: boolean;
+    /** A watch of this length gets a bookmark before it ends. */
+    bookmarkedWatchSeconds: number;
     /** Makes the server forget its history, where it does not do so by itself. */
     forgetHistory?: () => void;
     /** A bearer token that the server knows, and its user. */

@@ -27,20 +27,31 @@ async function listed(
   return answer.body.items;
 }
 
+const NODE = 'contract-controllers-node';
 let addresses = 0;
-/** Plays the kubelet once: every pod of the app that is not ready yet gets an address and becomes ready. */
+
+/** Plays the kubelet once: binds the app's new pods, gives them an address, makes them ready; ends those that leave. */
 async function makeReady(calls: Calls, app: string): Promise<void> {
+  await calls.post('/api/v1/nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name: NODE } });
   for (const pod of await listed(calls, 'v1', 'pods', app)) {
+    const { name } = pod.metadata;
+    const path = calls.path('v1', 'pods', name);
+    if (pod.metadata.deletionTimestamp !== undefined) {
+      await calls.delete(path, { kind: 'DeleteOptions', apiVersion: 'v1', gracePeriodSeconds: 0 });
+      continue;
+    }
     if (pod.status?.phase === 'Running') continue;
-    const now = new Date().toISOString().replace(/\.\d+Z/, 'Z');
+    const target = { apiVersion: 'v1', kind: 'Node', name: NODE };
+    await calls.post(`${path}/binding`, { apiVersion: 'v1', kind: 'Binding', metadata: { name }, target });
     addresses += 1;
-    const address = `10.244.200.${addresses}`;
-    await calls.merge(calls.path('v1', 'pods', pod.metadata.name, 'status'), {
+    const podIP = `10.244.200.${addresses}`;
+    const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z/, 'Z');
+    await calls.merge(`${path}/status`, {
       status: {
         phase: 'Running',
-        podIP: address,
-        podIPs: [{ ip: address }],
-        conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: now }],
+        podIP,
+        podIPs: [{ ip: podIP }],
+        conditions: [{ type: 'Ready', status: 'True', lastTransitionTime }],
       },
     });
   }
@@ -114,6 +125,7 @@ function deploymentTests(use: () => Used): void {
     });
     ok(await calls.delete(calls.path('apps/v1', 'deployments', name)));
     await vi.waitFor(async () => {
+      await makeReady(calls, name);
       expect(await listed(calls, 'apps/v1', 'replicasets', name)).toEqual([]);
       expect(await listed(calls, 'v1', 'pods', name)).toEqual([]);
     }, PATIENCE);
@@ -208,6 +220,12 @@ function sliceTests(use: () => Used): void {
     );
     ok(await calls.post(calls.path('apps/v1', 'deployments'), deployment(name, { replicas: 2 })), 201);
     const slices = `${calls.path('discovery.k8s.io/v1', 'endpointslices')}?labelSelector=kubernetes.io%2Fservice-name%3D${name}`;
+    // Before any pod has an address the slice is a placeholder, with nulls for its lists.
+    const placeholder = await vi.waitFor(async () => {
+      const found = (await calls.get(slices)).body.items[0];
+      expect(found).toMatchObject({ addressType: 'IPv4', endpoints: null, ports: null });
+      return found as KubernetesObject;
+    }, PATIENCE);
     await until(calls, name, isComplete(2));
     const slice = await vi.waitFor(async () => {
       const found: KubernetesObject = (await calls.get(slices)).body.items[0];
@@ -216,6 +234,7 @@ function sliceTests(use: () => Used): void {
         expect(endpoint.conditions).toEqual({ ready: true, serving: true, terminating: false });
       return found;
     }, PATIENCE);
+    expect(slice.metadata.uid).toBe(placeholder.metadata.uid);
     expect(slice.metadata.labels).toEqual({
       team: 'a',
       'kubernetes.io/service-name': name,

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Used } from './contract.ts';
 import { freshName, ok, version } from './contractCalls.ts';
 import type { WatchReader } from './contractCalls.ts';
-import { configMap, widget } from './contractWidgets.ts';
+import { configMap, gadget, widget } from './contractWidgets.ts';
 
 export function describeWatches(use: () => Used): void {
   describe('watch', () => {
@@ -108,32 +108,32 @@ function eventTests(use: () => Used): void {
 
 function endTests(use: () => Used): void {
   test('ends after timeoutSeconds, after a bookmark for those who asked', async () => {
-    const { calls } = use();
-    const path = calls.path('contract.serin.dev/v1', 'gadgets');
+    const { calls, capabilities } = use();
+    const path = calls.path('v1', 'configmaps');
     const list = await calls.get(path);
     const from = `watch=1&resourceVersion=${list.body.metadata.resourceVersion}`;
+    const seconds = capabilities.bookmarkedWatchSeconds;
     const plain = await calls.watch(`${path}?${from}&timeoutSeconds=1`);
-    const marked = await calls.watch(`${path}?${from}&timeoutSeconds=4&allowWatchBookmarks=true`);
-    expect(await plain.next()).toBeUndefined();
-    const bookmark = await marked.next();
-    expect(bookmark).toMatchObject({
-      type: 'BOOKMARK',
-      object: { kind: 'Gadget', apiVersion: 'contract.serin.dev/v1' },
-    });
-    expect(version(bookmark?.object as never)).toBeGreaterThanOrEqual(
-      Number(list.body.metadata.resourceVersion),
-    );
-    let event = await marked.next();
-    while (event) {
-      expect(event.type).toBe('BOOKMARK');
-      event = await marked.next();
+    const marked = await calls.watch(`${path}?${from}&timeoutSeconds=${seconds}&allowWatchBookmarks=true`);
+    const created = ok(await calls.post(path, configMap(freshName('bookmark'))), 201);
+    const types: string[] = [];
+    let bookmarked = 0;
+    for (let event = await marked.next(); event; event = await marked.next()) {
+      types.push(event.type);
+      if (event.type !== 'BOOKMARK') continue;
+      expect(event.object).toMatchObject({ kind: 'ConfigMap', apiVersion: 'v1' });
+      bookmarked = version(event.object);
     }
+    expect(new Set(types)).toEqual(new Set(['ADDED', 'BOOKMARK']));
+    expect(bookmarked).toBeGreaterThanOrEqual(version(created));
+    expect(await named(plain)).toBe(`ADDED ${created.metadata.name}`);
+    expect(await plain.next()).toBeUndefined();
   });
 
   test('a forgotten resourceVersion is an ERROR event with 410 Expired, then the end', async () => {
     const { calls, capabilities } = use();
-    const path = calls.path('v1', 'configmaps');
-    ok(await calls.post(path, configMap(freshName('forget'))), 201);
+    const path = calls.path('contract.serin.dev/v1', 'gadgets');
+    ok(await calls.post(path, gadget(freshName('forget'))), 201);
     capabilities.forgetHistory?.();
     const reader = await calls.watch(`${path}?watch=1&resourceVersion=1`);
     const event = await reader.next();

@@ -47,11 +47,13 @@ const widgetSpec = {
   },
 };
 
-const widgetSchema = {
+const { 'x-kubernetes-validations': _rules, ...gadgetSpec } = widgetSpec;
+
+const schemaOf = (spec: object) => ({
   openAPIV3Schema: {
     type: 'object',
     properties: {
-      spec: widgetSpec,
+      spec,
       status: {
         type: 'object',
         properties: {
@@ -71,7 +73,7 @@ const widgetSchema = {
       },
     },
   },
-};
+});
 
 /** Has a status subresource, and an older version with the same schema. */
 export const widgetCrd = {
@@ -83,13 +85,19 @@ export const widgetCrd = {
     scope: 'Namespaced',
     names: named('widgets', 'Widget'),
     versions: [
-      { name: 'v1', served: true, storage: true, schema: widgetSchema, subresources: { status: {} } },
-      { name: 'v1alpha1', served: true, storage: false, schema: widgetSchema, subresources: { status: {} } },
+      { name: 'v1', served: true, storage: true, schema: schemaOf(widgetSpec), subresources: { status: {} } },
+      {
+        name: 'v1alpha1',
+        served: true,
+        storage: false,
+        schema: schemaOf(widgetSpec),
+        subresources: { status: {} },
+      },
     ],
   },
 };
 
-/** Without a status subresource: as the TrafficSplit is. */
+/** Without a status subresource, as the TrafficSplit is, and without CEL, which would add sentences of its own. */
 export const gadgetCrd = {
   apiVersion: 'apiextensions.k8s.io/v1',
   kind: 'CustomResourceDefinition',
@@ -98,7 +106,7 @@ export const gadgetCrd = {
     group: GROUP,
     scope: 'Namespaced',
     names: named('gadgets', 'Gadget'),
-    versions: [{ name: 'v1', served: true, storage: true, schema: widgetSchema }],
+    versions: [{ name: 'v1', served: true, storage: true, schema: schemaOf(gadgetSpec) }],
   },
 };
 

@@ -93,10 +93,19 @@ function defaultReplicaSet(object: Json): void {
   defaultTemplate(object.spec.template);
 }
 
+/** Troubles of nodes that admission lets every pod outlast for five minutes. */
+const nodeTrouble = ['not-ready', 'unreachable'];
+
 function defaultPod(object: Json): void {
   defaultPodSpec(object.spec);
-  if (object.spec)
-    fill(object.spec, { enableServiceLinks: true, preemptionPolicy: 'PreemptLowerPriority', priority: 0 });
+  if (!object.spec) return;
+  object.spec.tolerations ??= nodeTrouble.map(key => ({
+    key: `node.kubernetes.io/${key}`,
+    operator: 'Exists',
+    effect: 'NoExecute',
+    tolerationSeconds: 300,
+  }));
+  fill(object.spec, { enableServiceLinks: true, preemptionPolicy: 'PreemptLowerPriority', priority: 0 });
 }
 
 function defaultService(object: Json): void {
@@ -140,7 +149,9 @@ function defaultNamespace(object: Json): void {
 }
 
 function defaultAutoscaler(object: Json): void {
-  if (object.spec) fill(object.spec, { minReplicas: 1 });
+  if (!object.spec) return;
+  const target = { type: 'Utilization', averageUtilization: 80 };
+  fill(object.spec, { minReplicas: 1, metrics: [{ type: 'Resource', resource: { name: 'cpu', target } }] });
 }
 
 function defaultCrd(object: Json): void {

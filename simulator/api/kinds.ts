@@ -47,12 +47,12 @@ export interface Kind extends ResourceType {
 export const allVerbs: readonly Verb[] = ['get', 'list', 'watch', 'create', 'update', 'patch', 'delete'];
 const readAndCreate: readonly Verb[] = ['get', 'list', 'watch', 'create', 'delete'];
 
-const podTemplate = { metadata: {}, spec: {} };
+const podTemplate = { metadata: {}, spec: { containers: null } };
 /** The parts of the server's types that are structs without a pointer: they exist in every object. */
 const skeletons: Record<string, Json> = {
   Deployment: { spec: { strategy: {}, template: podTemplate }, status: {} },
   ReplicaSet: { spec: { template: podTemplate }, status: {} },
-  Pod: { spec: {}, status: {} },
+  Pod: { spec: { containers: null }, status: {} },
   Service: { spec: {}, status: { loadBalancer: {} } },
   Namespace: { spec: {}, status: {} },
   Node: { spec: {}, status: { daemonEndpoints: {}, nodeInfo: {} } },

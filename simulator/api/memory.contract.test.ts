@@ -26,6 +26,7 @@ function connection(api: MemoryApi, transport: Transport, close: () => Promise<v
     capabilities: {
       server: 'memory',
       controllers: true,
+      bookmarkedWatchSeconds: 3,
       forgetHistory: () => api.compact(),
       token: { value: 'token-of-user', user: 'user' },
       stranger: 'stranger',

@@ -86,7 +86,7 @@ function encode(owners: Owners): Json[] {
       manager: owner.manager,
       operation: owner.operation,
       apiVersion: owner.apiVersion,
-      time: owner.time,
+      ...(owner.time ? { time: owner.time } : {}),
       fieldsType: 'FieldsV1',
       fieldsV1: toFieldsV1(owner.fields),
       ...(owner.subresource ? { subresource: owner.subresource } : {}),
@@ -218,6 +218,10 @@ function ownerText(owner: Owner): string {
 function applyConflict(conflicts: { owner: Owner; fields: FieldSet }[]): StatusError {
   const causes: Json[] = [];
   const lines: string[] = [];
+  // In the order of the owners' identities, in which an updater's begins with its version and an applier's does not.
+  const identity = (owner: Owner) =>
+    owner.operation === 'Update' ? `{"a${owner.manager}` : `{"m${owner.manager}`;
+  conflicts.sort((a, b) => (identity(a.owner) < identity(b.owner) ? -1 : 1));
   for (const { owner, fields } of conflicts) {
     lines.push(`conflicts with ${ownerText(owner)}:`);
     for (const field of pathTexts(fields)) {

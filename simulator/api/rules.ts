@@ -220,7 +220,7 @@ function sliceErrors(object: Json, live: Json, allowsLoopback: boolean): FieldEr
     });
   (object.endpoints ?? []).forEach((endpoint: Json, index: number) => {
     for (const address of endpoint.addresses ?? [])
-      if (/^169\.254\./.test(address) || (!allowsLoopback && /^127\./.test(address)))
+      if (address.startsWith('169.254.') || (!allowsLoopback && address.startsWith('127.')))
         errors.push({
           type: 'Invalid value',
           field: `endpoints[${index}].addresses[0]`,

@@ -31,7 +31,8 @@ export function scaleOf(object: KubernetesObject): Json {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
     metadata: { name, namespace, uid, resourceVersion, creationTimestamp },
-    spec: { replicas: object.spec.replicas ?? 0 },
+    // A count of 0 is left out, as the real server does.
+    spec: object.spec.replicas ? { replicas: object.spec.replicas } : {},
     status: { replicas: object.status?.replicas ?? 0, selector: selectorText(object.spec.selector) },
   };
 }

@@ -51,6 +51,13 @@ function wrongType(value: Json, wanted: string, path: string, errors: FieldError
     value: actual,
     detail: `${path} in body must be of type ${wanted}: ${JSON.stringify(actual)}`,
   });
+  if (wanted === 'integer' && actual === 'number')
+    errors.push({
+      type: 'Invalid value',
+      field: '<nil>',
+      value: '',
+      detail: `Checked value must be of type integer (default format) in ${path}`,
+    });
 }
 
 function checkEnum(value: Json, schema: Json, path: string, errors: FieldError[]): void {

@@ -148,7 +148,7 @@ function bookmarkText(kind: Kind, revision: number): string {
   return JSON.stringify({
     kind: kind.kind,
     apiVersion: apiVersionOf(kind),
-    metadata: { resourceVersion: String(revision), creationTimestamp: null },
+    metadata: { resourceVersion: String(revision) },
   });
 }
 

@@ -53,7 +53,7 @@ export function decode(kind: Kind, body: Json, warnings?: string[]): KubernetesO
   object.kind = kind.kind;
   object.metadata ??= { name: '' };
   for (const field of ['labels', 'annotations', 'finalizers', 'ownerReferences'] as const)
-    if (object.metadata[field] === null) delete object.metadata[field];
+    if (isNothing(object.metadata[field])) delete object.metadata[field];
   if (kind.schema) {
     warnings?.push(...prune(object, kind.schema));
     if (!warnings) prune(object, kind.schema);
@@ -61,6 +61,11 @@ export function decode(kind: Kind, body: Json, warnings?: string[]): KubernetesO
   }
   if (kind.isBuiltin) builtinDefaults[kind.kind]?.(object);
   return object;
+}
+
+/** The server's types leave out empty maps and lists of metadata. */
+function isNothing(value: Json): boolean {
+  return value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 }
 
 function checkNamespace(context: WriteContext, kind: Kind, object: KubernetesObject): void {
@@ -112,7 +117,7 @@ export function createObject(
     ]);
   checkNamespace(context, kind, object);
   if (metadata.resourceVersion)
-    throw new StatusError(500, 'InternalError', 'resourceVersion should not be set on objects to be created');
+    throw new StatusError(500, '', 'resourceVersion should not be set on objects to be created');
   for (const field of ['deletionTimestamp', 'resourceVersion', 'generation', 'uid'] as const)
     delete metadata[field];
   if (kind.subresources.includes('status')) delete object.status;
@@ -152,7 +157,7 @@ function checkVersion(
   const { name } = live.metadata;
   if (sent && sent !== live.metadata.resourceVersion) throw conflict(kind, name, MODIFIED);
   if (!sent && options.isReplace && kind.needsVersion)
-    throw invalid(kind, name, [
+    throw invalid({ ...kind, kind: kind.plural }, name, [
       {
         type: 'Invalid value',
         field: 'metadata.resourceVersion',
@@ -160,7 +165,8 @@ function checkVersion(
         detail: 'must be specified for an update',
       },
     ]);
-  if (next.metadata.uid && next.metadata.uid !== live.metadata.uid)
+  // A patch cannot name another object: there a different uid is an edit of an immutable field.
+  if (options.isReplace && next.metadata.uid && next.metadata.uid !== live.metadata.uid)
     throw conflict(
       kind,
       name,
@@ -278,7 +284,9 @@ function updatedOwners(
     ...(options.subresource ? { subresource: options.subresource } : {}),
   };
   const withSent = { ...next, metadata: { ...next.metadata, managedFields: sent } };
-  return ownersAfterUpdate(live, withSent, writer, kind.shape, timestamp(context.clock));
+  // The real server writes no time into the entries of the scale subresource.
+  const time = options.subresource === 'scale' ? '' : timestamp(context.clock);
+  return ownersAfterUpdate(live, withSent, writer, kind.shape, time);
 }
 
 function isSame(live: KubernetesObject, next: KubernetesObject): boolean {

@@ -12,7 +12,7 @@ import { stored } from './reading.ts';
 import type { RequestInfo } from './routes.ts';
 import { scaleOf, withScale } from './scale.ts';
 import type { Server } from './server.ts';
-import { badRequest, invalid, notImplemented, StatusError, unsupportedMedia } from './status.ts';
+import { badRequest, conflict, invalid, notImplemented, StatusError, unsupportedMedia } from './status.ts';
 import { objectText } from './wire.ts';
 import { createObject, decode, deleteObject, replaceObject } from './write.ts';
 import type { WriteOptions } from './write.ts';
@@ -176,6 +176,7 @@ function apply(server: Server, kind: Kind, request: WriteRequest): HttpResponse 
   const warnings = checkedWarnings(kind, request, body);
   const live = server.storage.get(kind.table, kind.namespaced ? info.namespace : undefined, info.name);
   if (!live && info.subresource) stored(server, kind, info);
+  if (!live) checkMayCreate(kind, config);
   const isStatus = info.subresource === 'status';
   const applied = applyFields(
     live && { ...live, apiVersion: apiVersionOf(kind) },
@@ -196,6 +197,18 @@ function apply(server: Server, kind: Kind, request: WriteRequest): HttpResponse 
   const options = { ...optionsOf(request), managedFields: applied.managedFields };
   if (live) return answer(kind, 200, replaceObject(server, kind, live, applied.object, options), warnings);
   return answer(kind, 201, createObject(server, kind, info.namespace, applied.object, options), warnings);
+}
+
+/** Without an object to compare with, a resourceVersion is not a precondition for the real server; a uid is. */
+function checkMayCreate(kind: Kind, config: Json): void {
+  const { name, uid } = config.metadata;
+  delete config.metadata.resourceVersion;
+  if (uid)
+    throw conflict(
+      kind,
+      name,
+      `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`,
+    );
 }
 
 /** The configuration as it is merged: complete, in the namespace of the path, without the server's own fields. */

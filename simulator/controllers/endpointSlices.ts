@@ -12,6 +12,7 @@ import {
   isFinished,
   keyOf,
   MANAGER,
+  NODE,
   POD,
   readySince,
   SERVICE,
@@ -42,6 +43,7 @@ export function startEndpointSlices(context: ControllerContext): () => void {
     if (object.kind === 'Service') queue.add(keyOf(object));
     const service = object.kind === 'EndpointSlice' ? object.metadata.labels?.[SERVICE_LABEL] : undefined;
     if (service) queue.add(`${object.metadata.namespace}/${service}`);
+    if (object.kind === 'Node') for (const known of store.list(SERVICE)) queue.add(keyOf(known));
     if (object.kind !== 'Pod') return;
     wakeByPod(object);
     if (!equal(previous?.metadata.labels, object.metadata.labels)) wakeByPod(previous);
@@ -100,22 +102,30 @@ function endpointFor(service: KubernetesObject, pod: KubernetesObject): Json {
   };
 }
 
+/** The real controller leaves out pods that are bound to no Node, or to one that does not exist. */
+function isOnNode(context: ControllerContext, pod: KubernetesObject): boolean {
+  const { nodeName } = pod.spec;
+  return Boolean(nodeName) && context.store.get(NODE, undefined, nodeName) !== undefined;
+}
+
+/** Lists that would be empty are null, as the real controller writes them. */
 interface Wanted {
-  ports: Json[];
-  endpoints: Json[];
+  ports: Json[] | null;
+  endpoints: Json[] | null;
 }
 
 function wantedSlices(context: ControllerContext, service: KubernetesObject): Wanted[] {
   const groups = new Map<string, Wanted>();
   for (const pod of context.store.list(POD, service.metadata.namespace)) {
     if (!selects(service, pod) || isFinished(pod) || !pod.status?.podIP) continue;
+    if (!isOnNode(context, pod) && service.spec.publishNotReadyAddresses !== true) continue;
     const ports = portsFor(service, pod);
     const key = canonical(ports);
-    const group = groups.get(key) ?? { ports, endpoints: [] };
-    group.endpoints.push(endpointFor(service, pod));
+    const group = groups.get(key) ?? { ports: ports.length > 0 ? ports : null, endpoints: [] };
+    group.endpoints?.push(endpointFor(service, pod));
     groups.set(key, group);
   }
-  return groups.size > 0 ? [...groups.values()] : [{ ports: [], endpoints: [] }];
+  return groups.size > 0 ? [...groups.values()] : [{ ports: null, endpoints: null }];
 }
 
 function labelsFor(service: KubernetesObject): Record<string, string> {
@@ -139,13 +149,13 @@ function reconcile(context: ControllerContext, service: KubernetesObject): void 
     );
   const labels = labelsFor(service);
   for (const wanted of wantedSlices(context, service)) {
-    const index = existing.findIndex(slice => equal(slice.ports ?? [], wanted.ports));
+    const index = existing.findIndex(slice => equal(slice.ports ?? null, wanted.ports));
     // An empty placeholder is filled rather than replaced.
     const reused = existing.splice(index >= 0 ? index : 0, 1)[0];
     if (!reused) store.create(newSlice(service, labels, wanted), MANAGER);
     else if (
-      !equal(reused.endpoints ?? [], wanted.endpoints) ||
-      !equal(reused.ports ?? [], wanted.ports) ||
+      !equal(reused.endpoints ?? null, wanted.endpoints) ||
+      !equal(reused.ports ?? null, wanted.ports) ||
       !equal(reused.metadata.labels, labels)
     ) {
       const next = { ...draft(reused), ...wanted };

@@ -11,6 +11,7 @@ export const REPLICA_SET: KindName = { apiVersion: 'apps/v1', kind: 'ReplicaSet'
 export const POD: KindName = { apiVersion: 'v1', kind: 'Pod' };
 export const SERVICE: KindName = { apiVersion: 'v1', kind: 'Service' };
 export const ENDPOINT_SLICE: KindName = { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' };
+export const NODE: KindName = { apiVersion: 'v1', kind: 'Node' };
 export const NAMESPACE: KindName = { apiVersion: 'v1', kind: 'Namespace' };
 
 /** What every controller works with. */
