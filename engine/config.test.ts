@@ -1,46 +1,166 @@
-/** Flags: defaults, clear refusals, and no secret in any of them. */
-import { expect, test } from 'vitest';
+/** Flags: defaults, bounds, clear refusals in one line, and no secret in any of them. */
+import { describe, expect, test } from 'vitest';
 import { parseConfig } from './config.ts';
+import { refusedFlags } from './refusedFlags.ts';
 
-test('in a cluster it needs no flag', () => {
-  const parsed = parseConfig([], { POD_NAMESPACE: 'mesh' });
-  expect(parsed).toMatchObject({
-    kind: 'config',
-    config: { meshProvider: 'linkerd', namespace: [], leaderElectionNamespace: 'mesh', port: 8080 },
+function refusal(args: string[], environment: Record<string, string> = {}): string {
+  const parsed = parseConfig(args, environment);
+  if (parsed.kind !== 'refused') throw new Error(`accepted: ${JSON.stringify(parsed)}`);
+  return parsed.message;
+}
+
+function config(args: string[], environment: Record<string, string> = {}) {
+  const parsed = parseConfig(args, environment);
+  if (parsed.kind !== 'config') throw new Error(JSON.stringify(parsed));
+  return parsed.config;
+}
+
+describe('what is accepted', () => {
+  test('it needs no flag, and has a default for each', () => {
+    expect(config([])).toMatchObject({
+      kubeconfig: undefined,
+      namespace: [],
+      apiGroup: 'serin.dev',
+      meshProvider: 'linkerd',
+      metricsServer: undefined,
+      redisUrl: undefined,
+      redisPrefix: 'serin',
+      selectorLabels: ['app', 'name', 'app.kubernetes.io/name'],
+      leaderElectionNamespace: 'serin',
+      resyncSeconds: 30,
+      drainSeconds: 10,
+      shutdownGraceSeconds: 10,
+      tickConcurrency: 50,
+      kubeconfigQps: 200,
+      kubeconfigBurst: 400,
+      port: 8080,
+      insecureHttp: false,
+      logLevel: 'info',
+    });
+  });
+
+  test('lists, numbers, switches', () => {
+    const args = [
+      '--namespace',
+      'a, b,a,',
+      '--drain-seconds',
+      '3',
+      '--port=0',
+      '--insecure-http',
+      '--log-level',
+      'debug',
+    ];
+    expect(config(args)).toMatchObject({
+      namespace: ['a', 'b'],
+      drainSeconds: 3,
+      port: 0,
+      insecureHttp: true,
+      logLevel: 'debug',
+    });
+    expect(config(['--insecure-http=false']).insecureHttp).toBe(false);
+    expect(config(['--insecure-http=true', '--port', '1'])).toMatchObject({ insecureHttp: true, port: 1 });
+  });
+
+  test("one hyphen does too, as in Flagger's manifests", () => {
+    expect(
+      config(['-log-level=warn', '-mesh-provider', 'smi:v1alpha1', '-port=81', '-insecure-http=true']),
+    ).toMatchObject({
+      logLevel: 'warn',
+      meshProvider: 'smi:v1alpha1',
+      port: 81,
+      insecureHttp: true,
+    });
+  });
+
+  test('the environment stands in for a flag, and a flag wins', () => {
+    const environment = { REDIS_URL: 'redis://:pw@r:6379/2', POD_NAMESPACE: 'mesh' };
+    expect(config([], environment)).toMatchObject({
+      redisUrl: 'redis://:pw@r:6379/2',
+      leaderElectionNamespace: 'mesh',
+    });
+    expect(config(['--redis-url', 'rediss://other'], environment).redisUrl).toBe('rediss://other');
+    expect(config([], { REDIS_URL: '' }).redisUrl).toBeUndefined();
+    expect(config(['--metrics-server='], {}).metricsServer).toBeUndefined();
   });
 });
 
-test('lists, numbers and the environment', () => {
-  const parsed = parseConfig(['--namespace', 'a, b', '--drain-seconds', '3'], {
-    REDIS_URL: 'redis://r:6379',
+describe('what is refused is one clear line that names the flag', () => {
+  test.each<[string[], string]>([
+    [['--drain-seconds', '-1'], '--drain-seconds: expected a whole number from 0 to 600, got "-1"'],
+    [['--drain-seconds', '601'], '--drain-seconds: expected a whole number from 0 to 600, got "601"'],
+    [['--drain-seconds', '1.5'], '--drain-seconds: expected a whole number from 0 to 600, got "1.5"'],
+    [['--drain-seconds', '10s'], '--drain-seconds: expected a whole number from 0 to 600, got "10s"'],
+    [['--port', 'http'], '--port: expected a whole number from 0 to 65535, got "http"'],
+    [['--port', ''], '--port: expected a whole number from 0 to 65535, got ""'],
+    [['--port'], '--port: expected a value'],
+    [['--resync-seconds', '1'], '--resync-seconds: expected a whole number from 5 to 600, got "1"'],
+    [['--api-group', 'x'], '--api-group: expected one of serin.dev, flagger.app, got "x"'],
+    [['--log-level', 'loud'], '--log-level: expected one of debug, info, warn, error, got "loud"'],
+    [['--insecure-http', 'maybe'], '--insecure-http: expected true or false, got "maybe"'],
+    [['--namespace', 'Shop'], '--namespace: expected names of namespaces, separated by commas, got "Shop"'],
+    [['--selector-labels', ','], '--selector-labels: expected names of labels, separated by commas, got ","'],
+    [
+      ['--metrics-server', 'ftp://p'],
+      '--metrics-server: expected an http or https URL without credentials (they go into files)',
+    ],
+    [['--redis-url', 'http://r'], '--redis-url: expected a redis or rediss URL'],
+    [['--tls-cert-file', 'a'], '--tls-cert-file and --tls-key-file: expected both or neither'],
+    [['--mesh-providr', 'x'], '--mesh-providr: unknown flag; did you mean --mesh-provider?'],
+    [['--nonsense=x'], '--nonsense: unknown flag; see --help'],
+    [['run'], 'unexpected argument: expected flags only, each beginning with --; see --help'],
+  ])('%j', (args, message) => {
+    expect(refusal(args)).toBe(message);
   });
-  expect(parsed).toMatchObject({
-    kind: 'config',
-    config: { namespace: ['a', 'b'], drainSeconds: 3, redisUrl: 'redis://r:6379' },
+
+  test('a provider that is not done says so', () => {
+    expect(refusal(['--mesh-provider', 'istio'])).toContain(
+      '--mesh-provider: Provider istio is not supported yet',
+    );
+    expect(refusal(['--mesh-provider', 'osm'])).toContain(
+      'Open Service Mesh, which its makers have archived',
+    );
+    expect(refusal(['--mesh-provider', 'x'])).toContain('Provider x is not known; expected one of linkerd');
+  });
+
+  test.each([...refusedFlags])("a flag of Flagger's that does nothing here: --%s", (name, sentence) => {
+    expect(refusal([`--${name}`, 'secret-value'])).toBe(`--${name}: ${sentence}`);
+    expect(refusal([`-${name}=secret-value`])).toBe(`--${name}: ${sentence}`);
+    expect(sentence).not.toMatch(/\n|\.$/);
   });
 });
 
-test.each([
-  [['--drain-seconds', '-1'], '--drain-seconds'],
-  [['--port', 'http'], '--port'],
-  [['--api-group', 'x'], '--api-group'],
-  [['--metrics-server', 'ftp://p'], '--metrics-server'],
-  [['--mesh-providr', 'x'], '--mesh-providr'],
-  [['--tls-cert-file', 'a'], '--tls-key-file'],
-])('%j is one clear line', (args, flag) => {
-  const parsed = parseConfig(args, {});
-  expect(parsed.kind).toBe('refused');
-  if (parsed.kind !== 'refused') return;
-  expect(parsed.message).toContain(flag);
-  expect(parsed.message.split('\n').length).toBeLessThan(3);
+test('no secret is ever repeated', () => {
+  const refused = [
+    refusal(['--redis-url', 'http://ann:hunter2@r']),
+    refusal([], { REDIS_URL: 'hunter2' }),
+    refusal(['--metrics-server', 'http://ann:hunter2@prometheus']),
+    refusal(['--redis-ulr=redis://:hunter2@r']),
+    refusal(['--redis-url=redis://r', 'hunter2']),
+    refusal(['redis://:hunter2@r']),
+    refusal([], { SLACK_URL: 'https://hooks.test/hunter2' }),
+    refusal(['-slack-url=https://hooks.test/hunter2']),
+  ];
+  for (const message of refused) {
+    expect(message).not.toContain('hunter2');
+    expect(message).not.toContain('\n');
+  }
+  expect(refused[1]).toBe('REDIS_URL: expected a redis or rediss URL');
 });
 
-test('a password in a refused URL is not repeated', () => {
-  const parsed = parseConfig(['--redis-url', 'http://ann:hunter2@r'], {});
-  expect(JSON.stringify(parsed)).not.toContain('hunter2');
-});
-
-test('--help lists every flag with its default', () => {
+test('--help lists each flag once, each number with its default and a unit', () => {
   const parsed = parseConfig(['--help'], {});
-  expect(parsed.kind === 'help' && parsed.text).toContain('--resync-seconds');
+  const help = parsed.kind === 'help' ? parsed.text.replace(/\s+/g, ' ') : '';
+  for (const name of Object.keys(config([]))) {
+    const flag = name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
+    expect(help.split(`--${flag} `).length - 1, flag).toBe(refusedFlags.has(flag) ? 0 : 1);
+  }
+  for (const sentence of [
+    '--drain-seconds <seconds> seconds that pods run on after the route has sent them the last request (default: 10)',
+    'requests per second that the safety limit lets pass; it never delays a take-away (default: 200)',
+    '(env: REDIS_URL)',
+    'namespace of the Lease (default: serin; env: POD_NAMESPACE)',
+  ]) {
+    expect(help).toContain(sentence);
+  }
+  expect(parseConfig(['-h'], {}).kind).toBe('help');
 });

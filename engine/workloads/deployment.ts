@@ -33,6 +33,7 @@ export function workloadOf(deployment: KubernetesObject, replicaSets: readonly K
     resourceVersion: metadata.resourceVersion ?? '',
     generation: metadata.generation ?? 0,
     observedGeneration: status?.observedGeneration ?? 0,
+    reportedAvailable: status?.availableReplicas ?? 0,
     replicas: spec?.replicas ?? 1,
     pausedBy:
       spec?.paused !== true ? 'nobody' : annotations[PAUSED_ANNOTATION] === 'true' ? 'engine' : 'user',

@@ -221,14 +221,12 @@ function fillMetadata(live: KubernetesObject, next: KubernetesObject): void {
   const [from, to] = [live.metadata, next.metadata] as [Json, Json];
   to.name ||= from.name;
   if (from.namespace !== undefined) to.namespace ??= from.namespace;
-  for (const field of [
-    'uid',
-    'creationTimestamp',
-    'deletionTimestamp',
-    'deletionGracePeriodSeconds',
-    'generateName',
-  ])
-    if (from[field] !== undefined && (to[field] === undefined || to[field] === null)) to[field] = from[field];
+  if (from.uid !== undefined) to.uid ||= from.uid;
+  if (from.generateName !== undefined) to.generateName ??= from.generateName;
+  for (const field of ['creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds']) {
+    if (from[field] === undefined) delete to[field];
+    else to[field] = from[field];
+  }
   if (from.generation === undefined) delete to.generation;
   else to.generation = from.generation;
   delete to.selfLink;

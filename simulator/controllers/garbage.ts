@@ -107,6 +107,9 @@ function dropFinalizer(context: ControllerContext, object: KubernetesObject, nam
 }
 
 function waitForDependents(context: ControllerContext, graph: Graph, object: KubernetesObject): void {
+  for (const dependent of dependentsOf(graph, object))
+    if (dependent.metadata.deletionTimestamp === undefined)
+      collect(context, graph, dependent.metadata.uid ?? '');
   const blocking = dependentsOf(graph, object).filter(dependent =>
     dependent.metadata.ownerReferences?.some(
       owner => owner.uid === object.metadata.uid && owner.blockOwnerDeletion === true,

@@ -1,0 +1,40 @@
+/**
+ * Flags that users may bring from Flagger, or find in the documentation, and that do nothing here: each is refused by its
+ * name with what to do instead, never ignored in silence. Supporting one means deleting its line.
+ */
+
+const NO_NOTIFIERS = 'notifications are not sent yet; watch the events of the Canary';
+const NO_CREDENTIALS = 'reading credentials of the metrics server is not supported yet';
+
+export const refusedFlags: ReadonlyMap<string, string> = new Map([
+  ['slack-url', NO_NOTIFIERS],
+  ['slack-user', NO_NOTIFIERS],
+  ['slack-channel', NO_NOTIFIERS],
+  ['slack-token', 'Slack bots are not supported yet; watch the events of the Canary'],
+  ['slack-proxy-url', 'HTTPS_PROXY and NO_PROXY say which proxy is used'],
+  ['msteams-url', 'Microsoft Teams is not supported yet; watch the events of the Canary'],
+  ['msteams-proxy-url', 'HTTPS_PROXY and NO_PROXY say which proxy is used'],
+  ['event-webhook', NO_NOTIFIERS],
+  ['cluster-name', NO_NOTIFIERS],
+  ['metrics-server-username', NO_CREDENTIALS],
+  ['metrics-server-password-file', NO_CREDENTIALS],
+  ['metrics-server-token-file', NO_CREDENTIALS],
+  ['metrics-server-ca-file', NO_CREDENTIALS],
+  ['scrape-port', 'metrics are not read from pods yet; set --metrics-server'],
+  ['no-cross-namespace-refs', 'is not supported yet; restrict who may read MetricTemplates by RBAC'],
+  ['master', 'put the address of the API server into a kubeconfig and use --kubeconfig'],
+  ['kubeconfig-service-mesh', 'a mesh whose control plane is another cluster is not supported yet'],
+  [
+    'control-loop-interval',
+    'canaries are woken by watches; use --resync-seconds for how often the caches are walked besides',
+  ],
+  ['threadiness', 'use --tick-concurrency for how many canaries are worked on at once'],
+  ['enable-leader-election', 'is not needed: replicas without a shared Redis always elect one by a Lease'],
+  ['include-label-prefix', 'is not needed: the primary has every label of the target'],
+  ['enable-config-tracking', 'tracking of ConfigMaps and Secrets is not supported yet'],
+  ['ingress-annotations-prefix', 'ingress controllers are not supported yet'],
+  ['ingress-class', 'ingress controllers are not supported yet'],
+  ['zap-encoding', 'logs are always JSON'],
+  ['zap-replace-globals', 'is not needed: there is one logger'],
+  ['version', 'the engine logs its version when it starts'],
+]);
