@@ -11,7 +11,7 @@ import { type Discovery, discoverPlayedPods, discoverPods } from './discovery.ts
 import { programPath } from './environment.ts';
 import { endProgram, freePorts, type Program, ready, startProgram } from './programs.ts';
 
-/** For a pod's own answer to a query of the tests. */
+/** Queries of the tests answer in milliseconds; a Prometheus that hangs must not hang them. */
 const QUERY_TIMEOUT_MS = 10_000;
 
 export interface Sample {
@@ -42,7 +42,6 @@ function configuration(discoveryUrl: string, intervalSeconds: number): object {
   const interval = `${intervalSeconds * 1000}ms`;
   const relabelling = [
     { source_labels: [`${META}pod_container_port_name`], regex: 'linkerd-admin', action: 'keep' },
-    { source_labels: [`${META}pod_phase`], regex: 'Succeeded|Failed', action: 'drop' },
     {
       source_labels: [`${META}pod_ip`, `${META}pod_container_port_number`],
       separator: ':',
@@ -110,12 +109,7 @@ function runningIn(folder: string, port: number, discovery: Discovery): RealProm
         '--scrape.discovery-reload-interval=1s',
         '--log.level=warn',
       ];
-      program = startProgram(
-        'prometheus',
-        programPath('prometheus'),
-        flags,
-        join(folder, 'prometheus.log'),
-      );
+      program = startProgram('prometheus', programPath('prometheus'), flags, join(folder, 'prometheus.log'));
       await ready(program, async () => (await fetch(`${url}/-/ready`)).status === 200);
     },
     async restart() {
