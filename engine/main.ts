@@ -1,7 +1,6 @@
 /** The composition root: configuration, adapters, controller, signals, in that order; nothing else. */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { pino } from 'pino';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
 import { createMeasure } from './controller/measure.ts';
@@ -14,6 +13,9 @@ import { loadKubeConfig } from './kubernetes/kubeconfig.ts';
 import { createLease } from './kubernetes/lease.ts';
 import { createLimiter } from './kubernetes/limiter.ts';
 import { createTransport } from './kubernetes/transport.ts';
+import { createServer } from './server/server.ts';
+import { createLog } from './telemetry/log.ts';
+import { createMetrics } from './telemetry/metrics.ts';
 import type { Analyzer } from '../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../analyzers/prometheus.ts';
 import { chooseStepper } from '../steppers/registry.ts';
@@ -36,13 +38,19 @@ async function run(config: Config, log: Log): Promise<void> {
   const random = Math.random;
   const kubeConfig = loadKubeConfig(config.kubeconfig === undefined ? {} : { kubeconfig: config.kubeconfig });
   const { transport, close } = createTransport(kubeConfig, { clock, version: VERSION });
+  const metrics = createMetrics({
+    clock,
+    version: VERSION,
+    meshProvider: config.meshProvider,
+    ofProcess: true,
+  });
   const limiter = createLimiter({
     clock,
     perSecond: config.kubeconfigQps,
     burst: config.kubeconfigBurst,
-    onLimited: delayMs => log.warn({ delayMs }, 'the safety limit delays a request'),
+    onLimited: metrics.apiLimited,
   });
-  const client = createApiClient(transport, { clock, limiter });
+  const client = createApiClient(transport, { clock, limiter, onRequest: metrics.apiRequest });
   const trafficSplit = await createDiscovery(client).servedVersions('split.smi-spec.io');
   const chosen = chooseStepper(config.meshProvider, { trafficSplit });
   if (!chosen.ok) throw new Error(chosen.message);
@@ -66,8 +74,14 @@ async function run(config: Config, log: Log): Promise<void> {
     random,
     stepper: chosen.stepper,
     scheduler: isShared
-      ? createBullmqScheduler({ redisUrl: config.redisUrl ?? '', clock, log })
-      : createInProcessScheduler({ clock, log }),
+      ? createBullmqScheduler({
+          redisUrl: config.redisUrl ?? '',
+          prefix: config.redisPrefix,
+          concurrency: config.tickConcurrency,
+          clock,
+          log,
+        })
+      : createInProcessScheduler({ clock, log, concurrency: config.tickConcurrency }),
     apiGroup: config.apiGroup,
     namespaces: config.namespace,
     selectorLabels: config.selectorLabels,
@@ -80,12 +94,34 @@ async function run(config: Config, log: Log): Promise<void> {
     log,
   });
 
+  const { tlsCertFile, tlsKeyFile } = config;
+  let isStarted = false;
+  const server = createServer({
+    clock,
+    stores: engine.world.stores,
+    client,
+    canaryType: engine.world.types.canaries,
+    metrics,
+    isReady: () =>
+      isStarted ? { ok: true, reasons: [] } : { ok: false, reasons: ['the caches are not filled yet'] },
+    insecureHttp: config.insecureHttp,
+    bindAddress:
+      config.bindAddress ?? (process.env['KUBERNETES_SERVICE_HOST'] === undefined ? '127.0.0.1' : '0.0.0.0'),
+    port: config.port,
+    ...(tlsCertFile !== undefined && tlsKeyFile !== undefined
+      ? { tls: { certFile: tlsCertFile, keyFile: tlsKeyFile } }
+      : {}),
+    log,
+  });
+  await server.start();
+
   const stopping = new AbortController();
   lease.onChange(isLeader => {
     log.info({ isLeader }, isLeader ? 'this replica is active' : 'this replica stands by');
     if (isLeader) void engine.controller.resync();
   });
   await engine.start();
+  isStarted = true;
   const competing = lease.run(stopping.signal);
   log.info(
     { version: VERSION, provider: chosen.stepper.provider, namespaces: config.namespace },
@@ -96,6 +132,7 @@ async function run(config: Config, log: Log): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
   log.info({}, 'stopping');
+  await server.close();
   await engine.stop(config.shutdownGraceSeconds * 1_000);
   await lease.release();
   stopping.abort();
@@ -113,7 +150,7 @@ switch (parsed.kind) {
     process.exitCode = 2;
     break;
   case 'config': {
-    const log = pino({ level: parsed.config.logLevel, redact: ['authorization', 'token', 'password'] });
+    const log = createLog(parsed.config.logLevel);
     await run(parsed.config, log).catch((error: Error) => {
       log.error({ reason: error.message }, 'serin cannot run');
       process.exitCode = 1;

@@ -74,7 +74,7 @@ const CONTROLLERS = [
 
 interface Layout {
   /** A path in the control plane's directory. */
-  inFolder(name: string): string;
+  inFolder: (name: string) => string;
   ports: { etcd: number; peer: number; apiServer: number; manager: number };
   server: string;
   tokens: Readonly<Record<string, string>>;
@@ -137,6 +137,8 @@ function startApiServerProgram({ inFolder, ports }: Layout): Program {
     'audit-policy-file': inFolder('audit.yaml'),
     'audit-log-path': inFolder('audit.log'),
     'audit-log-mode': 'blocking',
+    // Otherwise a graceful end waits a minute for clients to close their watches.
+    'shutdown-watch-termination-grace-period': '1s',
   };
   return startProgram(
     'kube-apiserver',

@@ -37,9 +37,9 @@ export type PlaneRequest = (
 export interface PlaneClient {
   request: PlaneRequest;
   /** Server-side apply of every document, forced, as `admin`; resolves with the objects as stored. */
-  applyYaml(text: string): Promise<any[]>;
+  applyYaml: (text: string) => Promise<any[]>;
   /** Applies the CRDs in the YAML files (of a folder, or named) and waits until each is Established and served. */
-  installCrds(folderOrFiles: string | readonly string[]): Promise<void>;
+  installCrds: (folderOrFiles: string | readonly string[]) => Promise<void>;
   close(): Promise<void>;
 }
 

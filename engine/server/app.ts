@@ -4,13 +4,12 @@
  */
 import type { HttpBindings } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
-import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { HTTPException } from 'hono/http-exception';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../engine.ts';
-import { type ApiClient, ApiError, type ResourceType, type Store } from '../kubernetes/types.ts';
+import type { ApiClient, ResourceType, Store } from '../kubernetes/types.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
+import { answerError, sentence } from './answer.ts';
 import { addCanaryRoutes } from './canaries.ts';
 import { createReviewer, type User } from './review.ts';
 
@@ -28,16 +27,11 @@ export interface AppOptions {
 
 export type Env = { Bindings: HttpBindings; Variables: { user: User } };
 export type App = OpenAPIHono<Env>;
-type Code = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 422 | 429 | 500 | 502 | 503 | 504;
 
 const BODY_BYTES_MAX = 16 * 1024;
 /** Each asks the API server up to twice, which must not starve the engine's own requests. */
 const REQUESTS_AT_ONCE_MAX = 64;
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
-
-export function sentence(c: Context, code: Code, error: string): Response {
-  return c.json({ error }, code);
-}
 
 export function createApp(options: AppOptions): App {
   const { metrics, stores, log } = options;
@@ -143,33 +137,4 @@ function isSafeConnection(bindings: Partial<HttpBindings> | undefined): boolean 
   if (!socket) return false;
   if ('encrypted' in socket && socket.encrypted === true) return true;
   return /^(::1|(::ffff:)?127(\.\d{1,3}){3})$/.test(socket.remoteAddress ?? '');
-}
-
-function answerError(error: Error, c: Context, log: Log): Response {
-  if (error instanceof HTTPException) {
-    const isMalformed = error.status === 400;
-    return sentence(c, isMalformed ? 400 : 500, isMalformed ? 'The body is not valid JSON.' : 'The engine failed.');
-  }
-  if (!(error instanceof ApiError)) {
-    log.error({ error, path: c.req.path }, 'a request failed');
-    return sentence(c, 500, 'The engine failed; its log says why.');
-  }
-  log.warn({ kind: error.kind, reason: error.message, path: c.req.path }, 'the API server failed a request');
-  switch (error.kind) {
-    case 'badRequest':
-      return sentence(c, 400, 'The API server does not understand the request.');
-    case 'invalid':
-      return sentence(c, 422, 'The API server says that the command is invalid.');
-    case 'tooManyRequests':
-      return sentence(c, 429, 'The API server has too much to do; try again in a moment.');
-    case 'timeout':
-      return sentence(c, 504, 'The API server did not answer in time; it is unknown whether anything was written.');
-    case 'network':
-      return sentence(c, 502, 'The API server cannot be reached; it is unknown whether anything was written.');
-    case 'unauthorized':
-    case 'forbidden':
-      return sentence(c, 502, "The API server refused the engine's own request; its log says which.");
-    default:
-      return sentence(c, 502, 'The API server failed the request.');
-  }
 }

@@ -6,7 +6,8 @@ import { createRoute } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Log } from '../engine.ts';
 import { type ApiClient, type KubernetesObject, objectKey, type Store } from '../kubernetes/types.ts';
-import { type App, type Env, sentence } from './app.ts';
+import { sentence } from './answer.ts';
+import type { App, Env } from './app.ts';
 import { writeCommand } from './command.ts';
 import type { Attempt, Reviewer, User } from './review.ts';
 import * as view from './view.ts';
@@ -89,10 +90,14 @@ export function addCanaryRoutes(app: App, routes: CanaryRoutes): void {
   const { canaries } = routes.stores;
 
   /** A sentence when the user may not or the store cannot tell yet; undefined when the handler may look. */
-  async function refuse(c: Context<Env>, attempt: Attempt & { namespace: string }): Promise<Response | undefined> {
+  async function refuse(
+    c: Context<Env>,
+    attempt: Attempt & { namespace: string },
+  ): Promise<Response | undefined> {
     const user = c.get('user');
     if (!(await reviewer.isAllowed(user, attempt))) return forbidden(c, user, attempt);
-    if (!canaries.synced(attempt.namespace)) return notSynced(c);
+    // A namespace that is not served is never read; when all others are, what is asked for does not exist.
+    if (!canaries.synced(attempt.namespace) && !canaries.synced()) return notSynced(c);
     return undefined;
   }
 

@@ -49,13 +49,20 @@ export async function writeCommand(client: ApiClient, canaries: Store, wish: Wis
       if (error.kind === 'notFound') return { kind: 'notFound' };
       if (error.kind !== 'conflict') throw error;
       if (tryNumber === TRIES_MAX)
-        return { kind: 'refused', message: 'The canary changed twice while the command was written; try again.' };
+        return {
+          kind: 'refused',
+          message: 'The canary changed twice while the command was written; try again.',
+        };
       object = await client.get(canaries.type, namespace, name);
     }
   }
 }
 
-function patchOf(object: KubernetesObject, wish: Wish, id: string): { refused: string } | { metadata: object } {
+function patchOf(
+  object: KubernetesObject,
+  wish: Wish,
+  id: string,
+): { refused: string } | { metadata: object } {
   const facts = commandFactsOf(object);
   const revision = wish.revision ?? boundRevision(wish.verb, facts) ?? 'none';
   const why = refusal(wish.verb, revision, facts) ?? pending(object, wish.verb);
@@ -77,6 +84,7 @@ function patchOf(object: KubernetesObject, wish: Wish, id: string): { refused: s
 /** There is room for one command: a second one would erase the first unseen. Only an abort may do that. */
 function pending(object: KubernetesObject, verb: Verb): string | undefined {
   const parsed = parseCommand(object.metadata.annotations ?? {});
-  if (verb === 'abort' || !parsed?.ok || parsed.command.id === object.status?.handledCommand) return undefined;
+  if (verb === 'abort' || !parsed?.ok || parsed.command.id === object.status?.handledCommand)
+    return undefined;
   return `${parsed.command.verb} of ${parsed.command.by} waits to be carried out; try again when it is.`;
 }

@@ -23,8 +23,8 @@ export interface Attempt {
 
 export interface Reviewer {
   /** Undefined when the API server does not know the token. Throws ApiError when it does not answer. */
-  authenticate(token: string): Promise<User | undefined>;
-  isAllowed(user: User, attempt: Attempt): Promise<boolean>;
+  authenticate: (token: string) => Promise<User | undefined>;
+  isAllowed: (user: User, attempt: Attempt) => Promise<boolean>;
 }
 
 /** A token that is revoked stays good for so long. */

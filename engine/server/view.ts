@@ -31,7 +31,9 @@ export const commandBody = z.strictObject({
 
 export const errorSchema = z.object({ error: z.string().describe('A sentence for people.') });
 export const acceptedSchema = z.object({
-  id: z.string().describe('Id of the command; status.handledCommand names it once it is carried out or refused.'),
+  id: z
+    .string()
+    .describe('Id of the command; status.handledCommand names it once it is carried out or refused.'),
 });
 export const canaryView = z.object({
   namespace: z.string(),
@@ -45,9 +47,7 @@ export type CanaryView = z.infer<typeof canaryView>;
 export const listView = z.object({ items: z.array(canaryView) });
 export const historyView = z.object({
   rollouts: canaryStatusSchema.shape.history.unwrap().describe('Past rollouts, newest first.'),
-  transitions: canaryStatusSchema.shape.transitions
-    .unwrap()
-    .describe('The last transitions, oldest first.'),
+  transitions: canaryStatusSchema.shape.transitions.unwrap().describe('The last transitions, oldest first.'),
 });
 
 export function viewOf(object: KubernetesObject): CanaryView {
@@ -58,9 +58,7 @@ export function viewOf(object: KubernetesObject): CanaryView {
     name: object.metadata.name,
     target: { kind: String(target?.kind ?? ''), name: String(target?.name ?? '') },
     isSuspended: object.spec?.suspend === true,
-    commands: VERBS.filter(
-      verb => refusal(verb, boundRevision(verb, facts) ?? '', facts) === undefined,
-    ),
+    commands: VERBS.filter(verb => refusal(verb, boundRevision(verb, facts) ?? '', facts) === undefined),
     status: object.status ?? {},
   };
 }

@@ -20,15 +20,15 @@ export interface MetricsOptions {
 export interface Metrics {
   readonly contentType: string;
   /** Sets the series of these canaries and removes those of all others. Called when scraped. */
-  observe(canaries: readonly KubernetesObject[]): void;
+  observe: (canaries: readonly KubernetesObject[]) => void;
   /** One request to the Kubernetes API server: for `onRequest` of the client. */
-  apiRequest(info: RequestInfo): void;
+  apiRequest: (info: RequestInfo) => void;
   /** The safety limit delayed a request: for `onLimited` of the limiter. */
-  apiLimited(delayMs: number): void;
+  apiLimited: (delayMs: number) => void;
   /** One request that the engine's own server answered. */
-  served(method: string, code: number): void;
+  served: (method: string, code: number) => void;
   /** The exposition text. */
-  text(): Promise<string>;
+  text: () => Promise<string>;
 }
 
 const STATUS_PROGRESSING = 0;
@@ -212,7 +212,7 @@ function setGauges(
 
 function strategyOf(object: KubernetesObject): string {
   const analysis = object.spec?.analysis ?? {};
-  if (analysis.match?.length > 0) return 'ab_testing';
-  if (analysis.iterations > 0) return 'blue_green';
+  if (analysis.match?.length > 0 && analysis.iterations > 0) return 'ab-testing';
+  if (analysis.iterations > 0) return 'blue-green';
   return 'canary';
 }

@@ -10,6 +10,7 @@ import { describeApply } from './contractApply.ts';
 import { createCalls, CRDS, WIDGETS_VERSION } from './contractCalls.ts';
 import type { Calls } from './contractCalls.ts';
 import { describeControllers } from './contractControllers.ts';
+import { describeCreates } from './contractCreates.ts';
 import { describeCustomResources } from './contractCustom.ts';
 import { declaredDifferences } from './contractDifferences.ts';
 import { describeLifecycle } from './contractLifecycle.ts';
@@ -54,6 +55,7 @@ export function describeApiContract(name: string, connect: () => Promise<Contrac
     });
 
     const use = () => ({ calls, capabilities: connection.capabilities });
+    describeCreates(use);
     describeUpdates(use);
     describeApply(use);
     describeCustomResources(use);

@@ -91,7 +91,7 @@ export function metadataErrors(kind: Kind, metadata: Json): FieldError[] {
 /** Errors of changing `metadata` from `live` to `next`. */
 export function metadataChangeErrors(live: Json, next: Json): FieldError[] {
   const errors: FieldError[] = [];
-  for (const field of ['name', 'namespace', 'uid'])
+  for (const field of ['name', 'namespace', 'uid', 'deletionTimestamp'])
     if (!equal(live[field], next[field]))
       errors.push({
         type: 'Invalid value',

@@ -42,6 +42,24 @@ interface Table {
   forgotten: number;
 }
 
+function listTable(table: Table, namespace: string | undefined): KubernetesObject[] {
+  table.sortedKeys ??= [...table.objects.keys()].sort();
+  const result: KubernetesObject[] = [];
+  const prefix = namespace === undefined ? '' : `${namespace}/`;
+  for (const key of table.sortedKeys) {
+    const object = key.startsWith(prefix) ? table.objects.get(key) : undefined;
+    if (object) result.push(object);
+  }
+  return result;
+}
+
+function changesSince(table: Table, revision: number): StoredEvent[] | undefined {
+  if (revision < table.forgotten) return undefined;
+  let index = table.history.length;
+  while (index > 0 && (table.history[index - 1]?.revision ?? 0) > revision) index -= 1;
+  return table.history.slice(index);
+}
+
 /** `historyLimit`: changes kept for each table. */
 export function createStorage(historyLimit: number): Storage {
   const tables = new Map<string, Table>();
@@ -75,17 +93,7 @@ export function createStorage(historyLimit: number): Storage {
   return {
     revision: () => revision,
     get: (table, namespace, name) => tableOf(table).objects.get(objectKey(namespace, name)),
-    list(tableName, namespace) {
-      const table = tableOf(tableName);
-      table.sortedKeys ??= [...table.objects.keys()].sort();
-      const result: KubernetesObject[] = [];
-      const prefix = namespace === undefined ? '' : `${namespace}/`;
-      for (const key of table.sortedKeys) {
-        const object = key.startsWith(prefix) ? table.objects.get(key) : undefined;
-        if (object) result.push(object);
-      }
-      return result;
-    },
+    list: (table, namespace) => listTable(tableOf(table), namespace),
     put(tableName, object) {
       const table = tableOf(tableName);
       const key = objectKey(object.metadata.namespace, object.metadata.name);
@@ -105,13 +113,7 @@ export function createStorage(historyLimit: number): Storage {
       record(table, { type: 'DELETED', table: tableName, object: removed, previous: object, revision });
       return removed;
     },
-    since(tableName, from) {
-      const table = tableOf(tableName);
-      if (from < table.forgotten) return undefined;
-      let index = table.history.length;
-      while (index > 0 && (table.history[index - 1]?.revision ?? 0) > from) index -= 1;
-      return table.history.slice(index);
-    },
+    since: (table, from) => changesSince(tableOf(table), from),
     oldest: table => tableOf(table).forgotten,
     compact(to = revision) {
       for (const table of tables.values()) {

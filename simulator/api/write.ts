@@ -223,7 +223,8 @@ function fillMetadata(live: KubernetesObject, next: KubernetesObject): void {
   if (from.namespace !== undefined) to.namespace ??= from.namespace;
   if (from.uid !== undefined) to.uid ||= from.uid;
   if (from.generateName !== undefined) to.generateName ??= from.generateName;
-  for (const field of ['creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds']) {
+  if (from.deletionTimestamp !== undefined) to.deletionTimestamp ??= from.deletionTimestamp;
+  for (const field of ['creationTimestamp', 'deletionGracePeriodSeconds']) {
     if (from[field] === undefined) delete to[field];
     else to[field] = from[field];
   }

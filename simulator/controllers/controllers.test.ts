@@ -205,19 +205,19 @@ test('foreground deletion waits for the dependents, orphan deletion lets them be
 
 test('pods that cannot be created show as ReplicaFailure, and it heals', async () => {
   const world = start();
-  // The in-memory server checks labels of objects, not of templates: so the Deployment passes and its pods do not.
+  // The in-memory server checks annotations of objects, not of templates: the Deployment passes, its pods do not.
   const template = draft(manifest('web')).spec.template;
   world.create({
     replicas: 1,
-    template: { ...template, metadata: { labels: { app: 'web', team: 'not valid!' } } },
+    template: { ...template, metadata: { labels: { app: 'web' }, annotations: { 'not valid!': '' } } },
   });
   await world.clock.advance(1_000);
   expect(world.pods()).toEqual([]);
   const failure = conditionOf(world.get().status, 'ReplicaFailure');
   expect(failure).toMatchObject({ status: 'True', reason: 'FailedCreate' });
-  expect(failure.message).toContain('metadata.labels: Invalid value: "not valid!"');
+  expect(failure.message).toContain('metadata.annotations: Invalid value: "not valid!"');
   world.edit(spec => {
-    spec.template.metadata.labels.team = 'valid';
+    spec.template.metadata.annotations = {};
   });
   await world.settle();
   expect(conditionOf(world.get().status, 'ReplicaFailure')).toBeUndefined();

@@ -31,7 +31,10 @@ async function follow(world: DemoWorld, name: string, version: string, errorPerc
   const startedAt = systemClock.now();
   const failedBefore = world.traffic.counts().failed;
   let told = (await world.canary()).status?.transitions?.at(-1)?.number ?? 0;
-  print({ release: name, version, errorPercent }, `\n── releasing ${version} (${name}: ${errorPercent} % of its answers are errors)`);
+  print(
+    { release: name, version, errorPercent },
+    `\n── releasing ${version} (${name}: ${errorPercent} % of its answers are errors)`,
+  );
   await world.release(version, errorPercent);
   let line = '';
   for (;;) {
@@ -39,7 +42,10 @@ async function follow(world: DemoWorld, name: string, version: string, errorPerc
     for (const transition of status?.transitions ?? []) {
       if (transition.number <= told) continue;
       told = transition.number;
-      print({ event: transition.reason, message: transition.message }, `   ${transition.severity === 'error' ? '✖' : '•'} ${transition.message}`);
+      print(
+        { event: transition.reason, message: transition.message },
+        `   ${transition.severity === 'error' ? '✖' : '•'} ${transition.message}`,
+      );
     }
     const seconds = (systemClock.now() - startedAt) / 1_000;
     const failedRequests = world.traffic.counts().failed - failedBefore;
@@ -48,13 +54,26 @@ async function follow(world: DemoWorld, name: string, version: string, errorPerc
     if (next !== line) {
       line = next;
       const rate = recent.requests === 0 ? 100 : (100 * (recent.requests - recent.failed)) / recent.requests;
-      const fields = { phase: status?.phase, canaryWeight: status?.canaryWeight ?? 0, successRate: rate, p99Ms: recent.p99Ms, failedRequests };
+      const fields = {
+        phase: status?.phase,
+        canaryWeight: status?.canaryWeight ?? 0,
+        successRate: rate,
+        p99Ms: recent.p99Ms,
+        failedRequests,
+      };
       const weight = String(status?.canaryWeight ?? 0).padStart(3);
-      print(fields, `   ${bar(status?.canaryWeight ?? 0)} ${weight} %  ${String(status?.phase).padEnd(12)} success ${rate.toFixed(1)} %  p99 ${(recent.p99Ms ?? 0).toFixed(0)} ms  failed ${failedRequests}`);
+      print(
+        fields,
+        `   ${bar(status?.canaryWeight ?? 0)} ${weight} %  ${String(status?.phase).padEnd(12)} success ${rate.toFixed(1)} %  p99 ${(recent.p99Ms ?? 0).toFixed(0)} ms  failed ${failedRequests}`,
+      );
     }
-    const isOver = (status?.phase === 'Succeeded' || status?.phase === 'Failed') && status?.lastAppliedSpec === status?.run?.revision && isOf(status, startedAt);
+    const isOver =
+      (status?.phase === 'Succeeded' || status?.phase === 'Failed') &&
+      status?.lastAppliedSpec === status?.run?.revision &&
+      isOf(status, startedAt);
     if (isOver) return { phase: status.phase, seconds: Number(seconds.toFixed(1)), failedRequests };
-    if (systemClock.now() - startedAt > RELEASE_DEADLINE_MS) return { phase: status?.phase ?? 'unknown', seconds, failedRequests };
+    if (systemClock.now() - startedAt > RELEASE_DEADLINE_MS)
+      return { phase: status?.phase ?? 'unknown', seconds, failedRequests };
     await systemClock.sleep(LOOK_MS);
   }
 }
@@ -70,7 +89,8 @@ try {
   print({ step: 'adopting' }, '── adopting Deployment web: primary copy, Services, TrafficSplit at 100/0');
   const deadline = systemClock.now() + RELEASE_DEADLINE_MS;
   while ((await world.canary()).status?.phase !== 'Initialized') {
-    if (systemClock.now() > deadline) throw new Error(`adoption did not end: ${JSON.stringify((await world.canary()).status)}`);
+    if (systemClock.now() > deadline)
+      throw new Error(`adoption did not end: ${JSON.stringify((await world.canary()).status)}`);
     await systemClock.sleep(LOOK_MS);
   }
   const good = await follow(world, 'good', 'v2', 0);
@@ -80,7 +100,10 @@ try {
   const isRight = good.phase === 'Succeeded' && bad.phase === 'Failed' && foreign === 0;
   exitCode = isRight ? 0 : 1;
   const summary = { good, bad, totalRequests: counts.total };
-  print({ summary }, `\n   good: ${good.phase} after ${good.seconds} s, ${good.failedRequests} failed requests\n   bad:  ${bad.phase} after ${bad.seconds} s, ${bad.failedRequests} failed requests, all answered by v3 itself\n   ${counts.total} requests in all, ${foreign} failed for any other reason`);
+  print(
+    { summary },
+    `\n   good: ${good.phase} after ${good.seconds} s, ${good.failedRequests} failed requests\n   bad:  ${bad.phase} after ${bad.seconds} s, ${bad.failedRequests} failed requests, all answered by v3 itself\n   ${counts.total} requests in all, ${foreign} failed for any other reason`,
+  );
 } finally {
   await world.stop();
 }

@@ -41,11 +41,17 @@ const root = join(import.meta.dirname, '../..');
 
 function crds() {
   const folder = join(root, 'charts/serin/crds');
-  return [...readdirSync(folder).map(file => parse(readFileSync(join(folder, file), 'utf8'))), trafficSplitCrd()];
+  return [
+    ...readdirSync(folder).map(file => parse(readFileSync(join(folder, file), 'utf8'))),
+    trafficSplitCrd(),
+  ];
 }
 
 /** What the clients saw of each arm in the window: the demo has no Prometheus, and its users are the best witnesses. */
-function createClientAnalyzer(traffic: () => Traffic, versionOf: (arm: 'canary' | 'primary') => string): Analyzer {
+function createClientAnalyzer(
+  traffic: () => Traffic,
+  versionOf: (arm: 'canary' | 'primary') => string,
+): Analyzer {
   let before = new Map<string, { total: number; failed: number }>();
   return {
     provider: 'clients',
@@ -57,7 +63,11 @@ function createClientAnalyzer(traffic: () => Traffic, versionOf: (arm: 'canary' 
         const old = before.get(version) ?? { total: 0, failed: 0 };
         const total = now.total - old.total;
         if (total === 0) return { kind: 'noData', message: `no request was answered by ${version}` };
-        return { kind: 'value', value: (100 * (total - (now.failed - old.failed))) / total, sampleCount: total };
+        return {
+          kind: 'value',
+          value: (100 * (total - (now.failed - old.failed))) / total,
+          sampleCount: total,
+        };
       });
       before = new Map(Object.entries(byVersion).map(([version, counts]) => [version, { ...counts }]));
       return answers;
@@ -76,12 +86,23 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
   await Promise.all([kubelet.synced, splitter.synced]);
 
   await post(api, '/api/v1/namespaces', namespace(NAMESPACE));
-  const workload = deployment({ namespace: NAMESPACE, name: NAME, version: 'v1', replicas: 2, port: POD_PORT });
+  const workload = deployment({
+    namespace: NAMESPACE,
+    name: NAME,
+    version: 'v1',
+    replicas: 2,
+    port: POD_PORT,
+  });
   await post(api, `/apis/apps/v1/namespaces/${NAMESPACE}/deployments`, workload);
   await post(api, `/api/v1/namespaces/${NAMESPACE}/services`, service({ namespace: NAMESPACE, name: NAME }));
   await untilServing(api);
 
-  const traffic = startTraffic({ target: splitter, service: NAME, namespace: NAMESPACE, requestsPerSecond: REQUESTS_PER_SECOND });
+  const traffic = startTraffic({
+    target: splitter,
+    service: NAME,
+    namespace: NAMESPACE,
+    requestsPerSecond: REQUESTS_PER_SECOND,
+  });
   let versions = { canary: 'v1', primary: 'v1' };
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromOptions({
@@ -104,7 +125,13 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
     drainMs: 500,
     resyncMs: 30_000,
     isActive: () => true,
-    measure: createMeasure({ world: () => engine.world, analyzer: createClientAnalyzer(() => traffic, arm => versions[arm]) }),
+    measure: createMeasure({
+      world: () => engine.world,
+      analyzer: createClientAnalyzer(
+        () => traffic,
+        arm => versions[arm],
+      ),
+    }),
     inspect: async () => [],
     log,
   });
@@ -116,14 +143,20 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
     spec: {
       targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: NAME },
       service: { port: 80, targetPort: 'http' },
-      analysis: { interval: '2s', threshold: 2, stepWeights: [10, 30, 50], metrics: [{ name: 'request-success-rate', thresholdRange: { min: 99 } }] },
+      analysis: {
+        interval: '2s',
+        threshold: 2,
+        stepWeights: [10, 30, 50],
+        metrics: [{ name: 'request-success-rate', thresholdRange: { min: 99 } }],
+      },
     },
   });
 
   return {
     api,
     traffic,
-    canary: async () => (await api.request('GET', `/apis/serin.dev/v1beta1/namespaces/${NAMESPACE}/canaries/${NAME}`)).body,
+    canary: async () =>
+      (await api.request('GET', `/apis/serin.dev/v1beta1/namespaces/${NAMESPACE}/canaries/${NAME}`)).body,
     async release(version, errorPercent) {
       versions = { canary: version, primary: version };
       const next = deployment({ namespace: NAMESPACE, name: NAME, version, errorPercent, port: POD_PORT });
@@ -154,8 +187,13 @@ const POLL_MS = 50;
 async function untilServing(api: WorldApi): Promise<void> {
   const deadline = systemClock.now() + SERVING_DEADLINE_MS;
   for (;;) {
-    const { body } = await api.request('GET', `/apis/discovery.k8s.io/v1/namespaces/${NAMESPACE}/endpointslices`);
-    const ready = (body.items ?? []).flatMap((slice: any) => slice.endpoints ?? []).filter((one: any) => one.conditions?.ready);
+    const { body } = await api.request(
+      'GET',
+      `/apis/discovery.k8s.io/v1/namespaces/${NAMESPACE}/endpointslices`,
+    );
+    const ready = (body.items ?? [])
+      .flatMap((slice: any) => slice.endpoints ?? [])
+      .filter((one: any) => one.conditions?.ready);
     if (ready.length >= 2) return;
     if (systemClock.now() > deadline) throw new Error('the pods of the demo do not become ready');
     await systemClock.sleep(POLL_MS);
