@@ -98,3 +98,25 @@ test('a bad object says so on itself, and nothing else is touched', async () => 
   expect(refused.body.message).toContain('stepWeight');
   expect((await rig.canary('cost')).status.phase).toBe('Succeeded');
 });
+
+test('a target with an autoscaler waits, names it, and is left alone', async () => {
+  await rig.shop('scaled');
+  const hpa = {
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    metadata: { name: 'web' },
+    spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' }, maxReplicas: 5 },
+  };
+  await rig.api.request('POST', '/apis/autoscaling/v2/namespaces/scaled/horizontalpodautoscalers', hpa);
+  await rig.declare('scaled', { analysis: { stepWeight: 10 } });
+  const reason = await rig.until('it says so', async () => {
+    const conditions = (await rig.canary('scaled')).status?.conditions ?? [];
+    return conditions.find((one: any) => one.reason === 'TargetHasAutoscaler');
+  });
+  expect(reason.message).toContain('web');
+  const { body: target } = await rig.api.request('GET', '/apis/apps/v1/namespaces/scaled/deployments/web');
+  expect(target.spec.replicas).toBe(2);
+  expect(
+    (await rig.api.request('GET', '/apis/apps/v1/namespaces/scaled/deployments/web-primary')).status,
+  ).toBe(404);
+});

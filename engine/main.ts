@@ -18,6 +18,7 @@ import { createLog } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import type { Analyzer } from '../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../analyzers/prometheus.ts';
+import { inspectTarget } from './workloads/inspect.ts';
 import { chooseStepper } from '../steppers/registry.ts';
 
 const VERSION = '0.1.0';
@@ -90,7 +91,7 @@ async function run(config: Config, log: Log): Promise<void> {
     // On one Redis every replica takes ticks; without it the one that holds the Lease does.
     isActive: () => isShared || lease.isLeader(),
     measure: createMeasure({ world: () => engine.world, analyzer }),
-    inspect: async () => [],
+    inspect: inspectTarget,
     log,
   });
 

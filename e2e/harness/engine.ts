@@ -8,6 +8,7 @@ import { createEngine, type Engine } from '../../engine/engine.ts';
 import { createApiClient } from '../../engine/kubernetes/client.ts';
 import { loadKubeConfig } from '../../engine/kubernetes/kubeconfig.ts';
 import { createTransport } from '../../engine/kubernetes/transport.ts';
+import { inspectTarget } from '../../engine/workloads/inspect.ts';
 import { createSmiStepper } from '../../steppers/smi.ts';
 import type { Rig } from './rig.ts';
 
@@ -45,7 +46,7 @@ export async function startEngine(
     resyncMs: 30_000,
     isActive: () => true,
     measure,
-    inspect: async () => [],
+    inspect: inspectTarget,
     log: { info: line, warn: line, error: line },
   });
   await engine.start();
