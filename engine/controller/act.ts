@@ -140,11 +140,13 @@ async function writeRoute(
   const { stepper, stores } = world;
   for (const object of stepper.desired(routeContext(sighting), action.split, action.stamp)) {
     const isNew = action.mode === 'create' || resourceVersion === undefined;
+    // An apply under a version creates an object that is gone; under a uid it is refused.
+    const uid = stores.routes.get(sighting.names.namespace, sighting.names.apex)?.metadata.uid;
     const answer = isNew
       ? await client.create(stepper.routeType, object)
       : await client.apply(
           stepper.routeType,
-          { ...object, metadata: { ...object.metadata, resourceVersion } },
+          { ...object, metadata: { ...object.metadata, resourceVersion, ...(uid ? { uid } : {}) } },
           { force: true },
         );
     stores.routes.absorb(answer);
@@ -212,7 +214,7 @@ async function applyPrimary(
         one.metadata.ownerReferences?.some(owner => owner.uid === canary.uid),
     );
   if (!stored || !label) throw new ApiError('conflict', `no stored template of revision ${revision}`);
-  const resourceVersion = primary?.metadata.resourceVersion;
+  const { resourceVersion, uid } = primary?.metadata ?? {};
   const desired = primaryOf({
     namespace: names.namespace,
     targetName: names.target,
@@ -225,7 +227,7 @@ async function applyPrimary(
     replicas: how.replicas ?? primary?.spec?.replicas ?? 1,
     surge: how.surge,
     stamp: how.stamp,
-    ...(resourceVersion ? { resourceVersion } : {}),
+    ...(resourceVersion && uid ? { present: { resourceVersion, uid } } : {}),
   });
   if (!primary) await world.client.apply(resources.deployments, desired, { force: true, dryRun: true });
   world.stores.deployments.absorb(await world.client.apply(resources.deployments, desired, { force: true }));

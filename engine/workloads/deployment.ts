@@ -81,7 +81,8 @@ export function primaryOf(input: {
   replicas: number;
   surge: boolean;
   stamp: string;
-  resourceVersion?: string;
+  /** Of the primary that is there: preconditions, so that one that is gone is not made anew from the middle of a rollout. */
+  present?: { resourceVersion: string; uid: string };
 }): KubernetesObject {
   const { namespace, targetName, target, stored, label } = input;
   const template = structuredClone(stored.data.template);
@@ -116,7 +117,7 @@ export function primaryOf(input: {
       labels: { ...input.labels, [label.key]: value },
       annotations: { [WRITE_STAMP_ANNOTATION]: input.stamp, [SURGING_ANNOTATION]: String(input.surge) },
       ownerReferences: [input.owner],
-      ...(input.resourceVersion ? { resourceVersion: input.resourceVersion } : {}),
+      ...input.present,
     },
     spec: {
       ...copied,
