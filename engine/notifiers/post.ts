@@ -1,0 +1,136 @@
+/**
+ * Sends one HTTP POST to a receiver that a user named. It follows no redirect, reads little of the answer, and goes
+ * neither to link-local nor to metadata addresses, whatever a name resolves to: nobody may use it to reach what only the
+ * engine's node can. Its errors carry a code and no address.
+ */
+import { lookup as systemLookup, type LookupAddress, type LookupOptions } from 'node:dns';
+import { BlockList, isIP } from 'node:net';
+import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
+import { type Environment, proxyFor } from '../kubernetes/proxy.ts';
+
+export interface PostRequest {
+  url: string;
+  headers: Record<string, string>;
+  body: string;
+  signal: AbortSignal;
+  /** Goes before HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
+  proxy?: string;
+}
+
+export interface PostAnswer {
+  status: number;
+  /** At most 64 KiB of the answer. */
+  body: string;
+  /** What the receiver asked to wait before another try, in milliseconds. */
+  retryAfterMs?: number;
+}
+
+/** Throws when there is no answer; an error with code `ADDRESS_REFUSED` will not pass by itself. */
+export type Post = (request: PostRequest) => Promise<PostAnswer>;
+
+export const ADDRESS_REFUSED = 'ADDRESS_REFUSED';
+
+/** Slack answers in a few bytes; whoever answers more only wants our memory. */
+const ANSWER_BYTES_MAX = 64 * 1024;
+/** One queue for each receiver sends one request at a time. */
+const CONNECTIONS_PER_ORIGIN_MAX = 4;
+const KEEP_ALIVE_MS = 10_000;
+/** Behind the time-out of the caller, as a net under it. */
+const UNDICI_TIMEOUT_MS = 30_000;
+
+const refusedRanges = new BlockList();
+refusedRanges.addSubnet('169.254.0.0', 16, 'ipv4');
+refusedRanges.addSubnet('fe80::', 10, 'ipv6');
+// Metadata services outside the link-local ranges: AWS over IPv6, Alibaba Cloud, and the IPv4 one through NAT64.
+refusedRanges.addAddress('fd00:ec2::254', 'ipv6');
+refusedRanges.addAddress('100.100.100.200', 'ipv4');
+refusedRanges.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
+
+/** Whether an IP address, with or without a zone, is one that no notification may go to. */
+export function isRefusedAddress(address: string): boolean {
+  const [plain = ''] = address.split('%');
+  const family = isIP(plain);
+  return family !== 0 && refusedRanges.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+function refusal(): Error {
+  return Object.assign(new Error('the address of the receiver is refused'), { code: ADDRESS_REFUSED });
+}
+
+type LookupCallback = (
+  error: NodeJS.ErrnoException | null,
+  address: string | LookupAddress[],
+  family?: number,
+) => void;
+export type Lookup = (hostname: string, options: LookupOptions, callback: LookupCallback) => void;
+
+/** Resolves as `lookup` does and refuses the whole name when one of its addresses is refused. */
+function guarded(lookup: Lookup): Lookup {
+  return (hostname, options, callback) => {
+    lookup(hostname, options, (error, address, family) => {
+      if (error) return callback(error, address, family);
+      const addresses = typeof address === 'string' ? [address] : address.map(one => one.address);
+      if (addresses.some(isRefusedAddress)) return callback(refusal(), address, family);
+      return callback(null, address, family);
+    });
+  };
+}
+
+export interface PostOptions {
+  environment: Environment;
+  lookup?: Lookup;
+}
+
+export function createPost(options: PostOptions): { post: Post; close(): Promise<void> } {
+  const connect = { lookup: guarded(options.lookup ?? systemLookup) };
+  const limits = {
+    connections: CONNECTIONS_PER_ORIGIN_MAX,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: UNDICI_TIMEOUT_MS,
+    bodyTimeout: UNDICI_TIMEOUT_MS,
+  };
+  const direct = new Agent({ ...limits, connect });
+
+  async function post(given: PostRequest): Promise<PostAnswer> {
+    const url = checkedUrl(given.url);
+    const proxy = given.proxy ?? proxyFor(url, options.environment);
+    if (!proxy) return await send(direct, url, given);
+    // Notifications are rare: a connection of its own for each one behind a proxy costs less than keeping agents.
+    const agent = new ProxyAgent({ ...limits, uri: checkedUrl(proxy).href, connect });
+    try {
+      return await send(agent, url, given);
+    } finally {
+      await agent.destroy();
+    }
+  }
+
+  return { post, close: () => direct.destroy() };
+}
+
+/** A literal address never reaches the resolver, so it is looked at here. */
+function checkedUrl(text: string): URL {
+  if (!URL.canParse(text)) throw refusal();
+  const url = new URL(text);
+  const isHttp = url.protocol === 'http:' || url.protocol === 'https:';
+  if (!isHttp || isRefusedAddress(url.hostname.replace(/^\[|\]$/g, ''))) throw refusal();
+  return url;
+}
+
+async function send(dispatcher: Dispatcher, url: URL, given: PostRequest): Promise<PostAnswer> {
+  const { headers, body, signal } = given;
+  const answer = await request(url, { dispatcher, method: 'POST', headers, body, signal });
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    // Leaving the loop closes the connection.
+    if (bytes >= ANSWER_BYTES_MAX) break;
+  }
+  const seconds = Number(answer.headers['retry-after']);
+  return {
+    status: answer.statusCode,
+    body: Buffer.concat(chunks).subarray(0, ANSWER_BYTES_MAX).toString('utf8'),
+    ...(Number.isFinite(seconds) && seconds > 0 ? { retryAfterMs: seconds * 1_000 } : {}),
+  };
+}
