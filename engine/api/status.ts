@@ -28,6 +28,7 @@ export const STATUS_BYTES_MAX = 32 * 1024;
 export const HISTORY_MAX = 10;
 export const TRANSITIONS_MAX = 12;
 export const CHECKS_MAX = 16;
+export const TAKEN_BACK_MAX = 12;
 
 const time = () => z.string().max(40);
 const hash = () => z.string().max(64);
@@ -106,6 +107,11 @@ const rolloutSchema = z.object({
 });
 export type PastRollout = z.infer<typeof rolloutSchema>;
 
+const takenFieldSchema = z.object({
+  field: z.string().max(64).describe('The field, e.g. Service spec.selector.'),
+  at: time().describe('When it was found changed.'),
+});
+
 export const canaryStatusSchema = z.object({
   phase: z.enum(PHASES).optional().describe('Where the canary stands.'),
   observedGeneration: z
@@ -146,10 +152,10 @@ export const canaryStatusSchema = z.object({
     .describe('Id of the last command that was carried out or refused.'),
   checks: z.array(checkSchema).max(CHECKS_MAX).optional().describe('The last result of each metric.'),
   takenBack: z
-    .array(z.string().max(300))
-    .max(4)
+    .array(takenFieldSchema)
+    .max(TAKEN_BACK_MAX)
     .optional()
-    .describe('Fields that another manager took back, with the time of each.'),
+    .describe('Fields that another manager took back lately, oldest first.'),
   adoptionFailedSince: time().optional().describe('Since when adoption cannot go on.'),
   goOn: z.boolean().optional().describe('Deletion: the target may be scaled and un-paused now.'),
   transitions: z

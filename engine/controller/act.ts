@@ -7,8 +7,8 @@ import type { Action } from '../core/decision.ts';
 import { retakeAway } from '../core/fence.ts';
 import * as resources from '../kubernetes/resources.ts';
 import { ApiError, type ApiClient, type KubernetesObject } from '../kubernetes/types.ts';
-import { primaryOf, targetPatch } from '../workloads/deployment.ts';
-import { storedRevision } from '../workloads/revisions.ts';
+import { primaryOf, targetPatch, unmarkPatch } from '../workloads/deployment.ts';
+import { revisionName, storedRevision } from '../workloads/revisions.ts';
 import {
   apexPatch,
   armService,
@@ -77,6 +77,7 @@ async function perform(world: World, sighting: Sighting, action: Action): Promis
       return await applyPrimary(world, sighting, action.revision, {
         surge: action.surge,
         stamp: String(action.epoch),
+        ...(action.replicas === undefined ? {} : { replicas: action.replicas }),
       });
     case 'createPrimary':
       return await applyPrimary(world, sighting, action.revision, {
@@ -90,9 +91,15 @@ async function perform(world: World, sighting: Sighting, action: Action): Promis
       return await applyServices(world, sighting);
     case 'pointApex':
       return await pointApex(world, sighting, action.at);
-    case 'deletePrimary':
-      await client.delete(resources.deployments, names.namespace, names.primaryWorkload);
-      return stores.deployments.forget(names.namespace, names.primaryWorkload);
+    case 'unmarkTarget': {
+      if (!sighting.target) return;
+      const patch = unmarkPatch(sighting.target.metadata.resourceVersion ?? '');
+      return stores.deployments.absorb(
+        await client.mergePatch(resources.deployments, names.namespace, names.target, patch),
+      );
+    }
+    case 'forgetRevision':
+      return await forgetRevision(world, sighting, action.revision);
     case 'addFinalizer':
     case 'removeFinalizer': {
       const others = canary.finalizers.filter(finalizer => finalizer !== FINALIZER);
@@ -184,7 +191,9 @@ async function storeRevision(world: World, sighting: Sighting, revision: string)
   const { target, canary, observation, object } = sighting;
   if (!target || observation.target?.revision !== revision)
     throw new ApiError('conflict', `the target is no longer of revision ${revision}`);
-  const stored = storedRevision(canary, ownLabels(object), ownerReferenceOf(object), revision, target);
+  const replicas = sighting.primary?.spec?.replicas ?? target.spec?.replicas ?? 1;
+  const owner = ownerReferenceOf(object);
+  const stored = storedRevision(canary, ownLabels(object), owner, revision, target, replicas);
   try {
     world.stores.controllerRevisions.absorb(await world.client.create(resources.controllerRevisions, stored));
   } catch (error) {
@@ -197,6 +206,13 @@ async function storeRevision(world: World, sighting: Sighting, revision: string)
     );
     if (there) world.stores.controllerRevisions.absorb(there);
   }
+}
+
+async function forgetRevision(world: World, sighting: Sighting, revision: string): Promise<void> {
+  const { namespace } = sighting.canary;
+  const name = revisionName(sighting.canary.name, revision);
+  await world.client.delete(resources.controllerRevisions, namespace, name);
+  world.stores.controllerRevisions.forget(namespace, name);
 }
 
 async function applyPrimary(

@@ -11,7 +11,8 @@ import type { KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName, type SelectorLabel, selectorLabelOf, workloadOf } from '../workloads/deployment.ts';
 import { isSameSelector, primarySelector, readyEndpoints, targetSelector } from '../workloads/service.ts';
 import type { RouteNames } from '../../steppers/stepper.ts';
-import { CACHE_LIVE_MS, FINALIZER, OWNER_LABEL, type World } from './world.ts';
+import { referenceProblems } from './references.ts';
+import { CACHE_LIVE_MS, FINALIZER, OWNER_LABEL, type Stores, type World } from './world.ts';
 
 /** The observation and the very objects that it was made of: the preconditions of the writes that follow. */
 export interface Sighting {
@@ -80,7 +81,7 @@ function ownProblems(world: World, canary: Canary): Problem[] {
     return rank(other.metadata) < rank({ creationTimestamp: canary.creationTimestamp, name: canary.name });
   });
   const [older] = rivals;
-  if (!older) return [];
+  if (!older) return referenceProblems(world, canary);
   return [
     {
       reason: 'TargetTaken',
@@ -122,6 +123,7 @@ function sight(
   const isOwn = (one: KubernetesObject | undefined) => one?.metadata.labels?.[OWNER_LABEL] === canary.uid;
   const deletingSince = canary.deletionTimestamp ? Date.parse(canary.deletionTimestamp) : undefined;
   const route = stores.routes.get(namespace, names.apex);
+  const revisions = stores.controllerRevisions.all(namespace).filter(isOwn);
   const obstacles = [...inputs.obstacles];
   if (target && !label) {
     obstacles.push({
@@ -164,22 +166,33 @@ function sight(
       canary: readyEndpoints(slices, names.canary),
     },
     objects: {
-      hasServices:
-        isOwn(stores.services.get(namespace, names.primary)) &&
-        isOwn(stores.services.get(namespace, names.canary)),
+      hasServices: hasServices(stores.services, names, label, isOwn),
       apexSelects: apexSelects(apex, label),
     },
-    stored: new Set(
-      stores.controllerRevisions
-        .all(namespace)
-        .filter(isOwn)
-        .map(revision => revision.metadata.labels?.['serin.dev/revision'] ?? ''),
-    ),
+    stored: new Set(revisions.map(storedHash)),
+    goodReplicas: revisions.find(one => storedHash(one) === status.lastGood?.hash)?.data?.replicas,
     command: commandOf(canary.annotations, status),
     staleCaches: staleCaches(world),
     judgement: inputs.judgement,
   };
   return { observation, object, canary, names, label, target, primary, apex };
+}
+
+/** Both arms' Services are there, ours, and select the pods of their arm. */
+function hasServices(
+  services: Stores['services'],
+  names: RouteNames,
+  label: SelectorLabel | undefined,
+  isOwn: (one: KubernetesObject | undefined) => boolean,
+): boolean {
+  const [primary, canary] = [names.primary, names.canary].map(name => services.get(names.namespace, name));
+  if (!isOwn(primary) || !isOwn(canary)) return false;
+  // Without a target nobody knows what they should select, and nothing could mend them.
+  if (!label) return true;
+  return (
+    isSameSelector(primary?.spec?.selector, primarySelector(label)) &&
+    isSameSelector(canary?.spec?.selector, targetSelector(label))
+  );
 }
 
 function apexSelects(
@@ -195,6 +208,10 @@ function commandOf(annotations: Record<string, string>, status: CanaryStatus) {
   const parsed = parseCommand(annotations);
   if (!parsed?.ok || parsed.command.id === status.handledCommand) return undefined;
   return parsed.command;
+}
+
+function storedHash(revision: KubernetesObject): string {
+  return revision.metadata.labels?.['serin.dev/revision'] ?? '';
 }
 
 function staleCaches(world: World): string[] {

@@ -56,6 +56,8 @@ interface PlayedWorkload {
   rolling: string;
   pods: Map<string, { total: number; available: number }>;
   isSurging: boolean;
+  /** What the engine last wrote to spec.replicas. */
+  writtenReplicas: number | undefined;
 }
 
 function played(template: string, replicas: number): PlayedWorkload {
@@ -70,6 +72,7 @@ function played(template: string, replicas: number): PlayedWorkload {
     rolling: template,
     pods,
     isSurging: false,
+    writtenReplicas: undefined,
   };
 }
 
@@ -124,6 +127,8 @@ export function createAbstractWorld(settings: Settings = testSettings) {
       revision: workload.template,
       pods: [...workload.pods].map(([revision, pods]) => ({ revision, ...pods })),
       isSurging: workload.isSurging,
+      isScaledByOthers:
+        workload.writtenReplicas !== undefined && workload.writtenReplicas !== workload.replicas,
     };
   }
 
@@ -157,6 +162,7 @@ export function createAbstractWorld(settings: Settings = testSettings) {
       endpoints: endpoints(),
       objects: { hasServices, apexSelects },
       stored,
+      goodReplicas: 2,
       command: pending,
       staleCaches: [],
       judgement: judged,
@@ -200,6 +206,7 @@ export function createAbstractWorld(settings: Settings = testSettings) {
         primary.template = action.revision;
         primary.rolling = action.revision;
         primary.isSurging = action.surge;
+        if (action.replicas !== undefined) primary.replicas = action.replicas;
         touch(primary);
         return true;
       case 'storeRevision':
@@ -224,8 +231,13 @@ export function createAbstractWorld(settings: Settings = testSettings) {
         );
         apexSelects = action.at;
         return true;
-      case 'deletePrimary':
-        primary = undefined;
+      case 'forgetRevision':
+        check(action.revision !== status.lastGood?.hash, 'forgot the last good template');
+        check(action.revision !== status.run?.revision, "forgot the run's template");
+        stored.delete(action.revision);
+        return true;
+      case 'unmarkTarget':
+        target.writtenReplicas = undefined;
         return true;
       default:
         return action satisfies never;
@@ -268,11 +280,15 @@ export function createAbstractWorld(settings: Settings = testSettings) {
     if (action.replicas === 0) {
       check(weight === 0, 'scaled down under traffic');
       check(endpoints().primary > 0, 'scaled down the only ready arm');
+      check(apexSelects === 'primary', 'scaled down what the apex Service selects');
     }
     if (action.paused === false && status.phase !== 'Terminating')
       check(weight === 0, 'un-paused behind a live weight');
     if (action.paused !== undefined) target.pausedBy = action.paused ? 'engine' : 'nobody';
-    if (action.replicas !== undefined) target.replicas = action.replicas;
+    if (action.replicas !== undefined) {
+      target.replicas = action.replicas;
+      target.writtenReplicas = action.replicas;
+    }
     touch(target);
   }
 
@@ -359,6 +375,9 @@ export function createAbstractWorld(settings: Settings = testSettings) {
     get hasFinalizer() {
       return hasFinalizer;
     },
+    get stored() {
+      return stored;
+    },
     get apexSelects() {
       return apexSelects;
     },
@@ -396,6 +415,21 @@ export function createAbstractWorld(settings: Settings = testSettings) {
     },
     remove: () => {
       deletingSince ??= now;
+    },
+    /** `kubectl scale`, or a manifest with replicas. */
+    scale: (replicas: number) => {
+      target.replicas = replicas;
+      touch(target);
+    },
+    /** A chart or a GitOps loop sets the apex Service to what its manifest says. */
+    takeApex: () => {
+      apexSelects = 'target';
+    },
+    deleteServices: () => {
+      hasServices = false;
+    },
+    deletePrimary: () => {
+      primary = undefined;
     },
     /** Somebody writes the route's weights and leaves the stamp. */
     editRoute: (canaryWeight: number) => {

@@ -158,5 +158,7 @@ function routeTo(f: Facts, canaryWeight: number): Unnamed {
 function letGo(f: Facts, message: string, reason: 'Terminating' | 'TerminationGivenUp'): Unnamed {
   const severity = reason === 'TerminationGivenUp' ? ('warn' as const) : ('info' as const);
   const { transitions } = nextStatus(f, {}, [say(reason, severity, message)]);
-  return { actions: [{ kind: 'removeFinalizer' }], transitions, nextTickMs: undefined };
+  const isGivenBack = reason === 'Terminating' && f.o.target !== undefined;
+  const unmarked = isGivenBack ? [{ kind: 'unmarkTarget' as const }] : [];
+  return { actions: [...unmarked, { kind: 'removeFinalizer' }], transitions, nextTickMs: undefined };
 }

@@ -298,6 +298,167 @@ describe('deletion', () => {
   });
 });
 
+describe('what others change', () => {
+  test('the apex Service is pointed back at the primary at once, and told', () => {
+    const world = adopted();
+    world.takeApex();
+    const seen = world.observe();
+    expect(decideUrgent(seen)?.actions.map(one => one.kind)).toEqual(['pointApex', 'status']);
+    tick(world);
+    expect(world.apexSelects).toBe('primary');
+    expect(world.status.transitions?.at(-1)?.reason).toBe('ObjectRestored');
+  });
+
+  test('a contested apex: the target serves the last good revision, and nothing starts until it stops', () => {
+    const world = adopted();
+    for (let i = 0; i < 4; i++) {
+      world.takeApex();
+      tick(world);
+      world.settleWorkloads();
+    }
+    runUntil(world, () => world.target.replicas === 2, 5);
+    expect(world.status.conditions?.find(one => one.type === 'Contested')?.status).toBe('True');
+    world.release('r2');
+    for (let i = 0; i < 20; i++) {
+      tick(world);
+      world.settleWorkloads();
+      world.advance(1_000);
+    }
+    expect(world.route?.canaryWeight).toBe(0);
+    world.advance(11 * 60_000);
+    runUntil(world, phaseIs(world, 'Succeeded'));
+  });
+
+  test('a contested field ends a run; its traffic goes back', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    for (let i = 0; i < 3; i++) {
+      world.takeApex();
+      tick(world);
+    }
+    tick(world);
+    expect(world.status.phase).toBe('Failed');
+    expect(world.status.history?.[0]?.reason).toBe('Contested');
+    expect(world.apexSelects).toBe('primary');
+  });
+
+  test('replicas given to the target go to the primary, and the target back to zero', () => {
+    const world = adopted();
+    world.scale(5);
+    runUntil(world, () => world.primary?.replicas === 5 && world.target.replicas === 0);
+    tick(world);
+    expect(needsTick(world.observe())).toBe(false);
+  });
+
+  test('replicas that a release brings along are no contest', () => {
+    const world = adopted();
+    for (const revision of ['r2', 'r3', 'r4', 'r5']) {
+      world.scale(3);
+      world.release(revision);
+      runUntil(world, () => world.status.phase === 'Succeeded' && world.status.promoted?.hash === revision);
+      runUntil(world, () => world.target.replicas === 0);
+    }
+    expect(world.primary?.replicas).toBe(3);
+    expect(world.status.takenBack).toBeUndefined();
+  });
+
+  test('replicas that come back again and again are left alone, loudly', () => {
+    const world = adopted();
+    for (let i = 0; i < 6; i++) {
+      world.scale(2);
+      world.settleWorkloads();
+      tick(world);
+      tick(world);
+    }
+    expect(world.target.replicas).toBe(2);
+    expect(world.status.conditions?.find(one => one.type === 'Contested')?.status).toBe('True');
+    expect(world.status.conditions?.find(one => one.type === 'Progressing')?.reason).toBe('Contested');
+  });
+
+  test('H35 deleted Services and a deleted primary come back', () => {
+    const world = adopted();
+    world.deleteServices();
+    runUntil(world, () => world.observe().objects.hasServices, 3);
+    world.deletePrimary();
+    runUntil(world, () => (world.primary?.pods.get('r1')?.available ?? 0) === 2, 10);
+    runUntil(world, () => !needsTick(world.observe()), 10);
+    expect(world.status.conditions?.find(one => one.type === 'Ready')?.status).toBe('True');
+  });
+
+  test('a primary that is deleted mid-run comes back with the last good revision', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.deletePrimary();
+    runUntil(world, phaseIs(world, 'Succeeded'));
+  });
+
+  test('stored templates that nothing refers to are forgotten', () => {
+    const world = adopted();
+    for (const revision of ['r2', 'r3', 'r4', 'r5', 'r6']) {
+      world.release(revision);
+      runUntil(world, () => world.status.phase === 'Succeeded' && world.status.promoted?.hash === revision);
+    }
+    runUntil(world, () => !needsTick(world.observe()), 20);
+    expect([...world.stored].sort()).toEqual(['r5', 'r6']);
+  });
+});
+
+describe('what the status says', () => {
+  test('readiness of the primary while nothing runs, and an edited spec', () => {
+    const world = adopted();
+    tick(world);
+    const ready = () => world.status.conditions?.find(one => one.type === 'Ready')?.status;
+    expect(ready()).toBe('True');
+    world.flap('primary', true);
+    tick(world);
+    expect(ready()).toBe('False');
+    world.flap('primary', false);
+    tick(world);
+    expect(ready()).toBe('True');
+    expect(needsTick(world.observe())).toBe(false);
+  });
+
+  test('an object that was refused and is mended', () => {
+    const world = adopted();
+    tick(world);
+    const seen = world.observe();
+    const refused = {
+      ...seen,
+      problems: [
+        { reason: 'MetricTemplateNotFound', field: 'spec.analysis.metrics[0]', message: 'is not there' },
+      ],
+    };
+    world.execute(decide(refused), refused);
+    const accepted = () => world.status.conditions?.find(one => one.type === 'Accepted');
+    expect(accepted()).toMatchObject({
+      status: 'False',
+      reason: 'MetricTemplateNotFound',
+      message: 'spec.analysis.metrics[0]: is not there',
+    });
+    tick(world);
+    expect(accepted()).toMatchObject({ status: 'True', reason: 'Accepted' });
+  });
+
+  test.each([
+    ['does not exist', 'TargetNotFound'],
+    ['is paused by its user', 'TargetPausedByUser'],
+  ])('a target that %s: %s', (_what, reason) => {
+    const world = createAbstractWorld();
+    runUntil(world, () => world.status.phase === 'Initializing');
+    if (reason === 'TargetPausedByUser') world.pauseByUser(true);
+    const seen = world.observe();
+    if (reason === 'TargetNotFound') seen.target = undefined;
+    world.execute(decide(seen), seen);
+    expect(world.status.conditions?.find(one => one.type === 'Accepted')).toMatchObject({
+      status: 'False',
+      reason,
+      message: expect.stringContaining('spec.targetRef.name'),
+    });
+  });
+});
+
 const step = fc.oneof(
   {
     weight: 8,
@@ -342,6 +503,14 @@ const step = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('userPause' as const), isPaused: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('meddle' as const),
+      how: fc.constantFrom('takeApex' as const, 'deleteServices' as const, 'deletePrimary' as const),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('scale' as const), replicas: fc.nat(3) }) },
 );
 const natures = fc.record({
   r2: fc.constantFrom<Nature>('good', 'bad', 'dead', 'deadPrimary'),
@@ -365,6 +534,8 @@ describe('any life', () => {
           else if (one.kind === 'metrics') world.metricsDown(one.isDown);
           else if (one.kind === 'edit') world.editRoute(one.weight);
           else if (one.kind === 'userPause') world.pauseByUser(one.isPaused);
+          else if (one.kind === 'meddle') world[one.how]();
+          else if (one.kind === 'scale') world.scale(one.replicas);
           else world.command(one.verb, world.status.run?.revision ?? 'r2', `c${++commands}`);
         }
         world.flap('target', false);
@@ -376,10 +547,10 @@ describe('any life', () => {
           world,
           () =>
             ['Initialized', 'Succeeded', 'Failed'].includes(world.status.phase ?? '') &&
+            world.route?.canaryWeight === 0 &&
             !needsTick(world.observe()),
           900,
         );
-        expect(world.route?.canaryWeight).toBe(0);
         expect(world.target.pausedBy).not.toBe('engine');
       }),
       { numRuns: 400 },

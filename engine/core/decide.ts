@@ -4,13 +4,16 @@
  * or raises; it is also what `decideUrgent` may do beside a running tick.
  */
 import type { Decision } from './decision.ts';
-import { factsOf, type Facts, hasRouteMoved } from './facts.ts';
+import { factsOf, type Facts, hasRouteMoved, isSettled } from './facts.ts';
 import type { Observation } from './observation.ts';
 import { adopt, terminate } from './adopt.ts';
 import { followRoute, restoreRoute, staleRoute, strandedRun } from './fence.ts';
+import { isAccepted, isOutOfDate } from './conditions.ts';
 import { finalise, idle } from './idle.ts';
 import { progress } from './progress.ts';
 import { obey, promote } from './promote.ts';
+import { primaryHasEndpoint } from './readiness.ts';
+import { contestedRun, restoreApex, restoreObjects } from './repair.ts';
 import {
   abort,
   giveUpPromotion,
@@ -21,7 +24,7 @@ import {
   unpinned,
   unready,
 } from './takeAway.ts';
-import { act, hold, type Unnamed } from './write.ts';
+import { act, hold, say, type Unnamed, write } from './write.ts';
 
 interface Rule {
   name: string;
@@ -37,6 +40,12 @@ export const RULES: readonly Rule[] = [
   { name: 'refuseNew', isUrgent: false, apply: f => (isNew(f) ? refuse(f) : undefined) },
   { name: 'adopt', isUrgent: false, apply: f => (isNew(f) ? adopt(f) : undefined) },
   { name: 'restoreRoute', isUrgent: true, apply: restoreRoute },
+  // Without an endpoint of the primary nothing can be taken away: it has to come back first.
+  {
+    name: 'restorePrimary',
+    isUrgent: true,
+    apply: f => (primaryHasEndpoint(f.o) ? undefined : restoreObjects(f)),
+  },
   { name: 'raisedByOthers', isUrgent: true, apply: raisedByOthers },
   { name: 'strandedRun', isUrgent: true, apply: strandedRun },
   { name: 'followEnded', isUrgent: true, apply: f => (f.routeWeight === 0 ? followRoute(f) : undefined) },
@@ -49,6 +58,9 @@ export const RULES: readonly Rule[] = [
   { name: 'followRoute', isUrgent: true, apply: f => (hasRouteMoved(f) ? followRoute(f) : undefined) },
   { name: 'staleRoute', isUrgent: true, apply: staleRoute },
   { name: 'giveUpPromotion', isUrgent: true, apply: giveUpPromotion },
+  { name: 'restoreObjects', isUrgent: true, apply: restoreObjects },
+  { name: 'restoreApex', isUrgent: true, apply: restoreApex },
+  { name: 'contestedRun', isUrgent: true, apply: contestedRun },
   { name: 'refuse', isUrgent: false, apply: refuse },
   { name: 'suspend', isUrgent: false, apply: suspend },
   { name: 'obey', isUrgent: false, apply: obey },
@@ -57,9 +69,11 @@ export const RULES: readonly Rule[] = [
 
 /** The decision of a tick. */
 export function decide(observation: Observation): Decision {
-  const decision = firstOf(factsOf(observation), RULES);
+  const facts = factsOf(observation);
+  const decision = firstOf(facts, RULES);
   if (!decision) throw new Error('the phase rule is total');
-  return decision;
+  const isStill = decision.actions.length === 0 && decision.measure === undefined;
+  return (isStill ? report(facts) : undefined) ?? decision;
 }
 
 /** What must not wait for a tick: undefined when nothing is urgent. Reads no judgement. */
@@ -88,6 +102,15 @@ function refuse(f: Facts): Unnamed | undefined {
     `${problem.field ? `${problem.field}: ` : ''}${problem.message}`,
     undefined,
   );
+}
+
+/** People read the status: it is brought up to date when nothing else would write it. */
+function report(f: Facts): Decision | undefined {
+  if (isNew(f) || f.o.canary.isDeleting || !isSettled(f) || !isOutOfDate(f)) return undefined;
+  const wasRefused = f.status.conditions?.find(one => one.type === 'Accepted')?.status === 'False';
+  const said =
+    wasRefused && isAccepted(f) ? [say('Accepted', 'info', 'What kept the canary back is mended.')] : [];
+  return { rule: 'report', ...write(f, {}, said) };
 }
 
 function suspend(f: Facts): Unnamed | undefined {

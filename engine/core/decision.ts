@@ -10,6 +10,8 @@ export type Action =
   /** Creates the finalizer, before anything else of the world is touched. */
   | { kind: 'addFinalizer' }
   | { kind: 'removeFinalizer' }
+  /** Takes the engine's annotations off the target. */
+  | { kind: 'unmarkTarget' }
   /** Stores the target's template of this revision as an immutable ControllerRevision. */
   | { kind: 'storeRevision'; revision: string }
   /** Creates the primary from the stored template, after a dry run. */
@@ -18,13 +20,17 @@ export type Action =
   | { kind: 'applyServices' }
   /** Points the apex Service at the pods of this arm. */
   | { kind: 'pointApex'; at: 'primary' | 'target' }
-  | { kind: 'deletePrimary' }
+  /** Deletes the stored template of a revision that nothing refers to any more. */
+  | { kind: 'forgetRevision'; revision: string }
   | { kind: 'status'; status: CanaryStatus }
   /** `lower` reads the route afresh on a conflict (fence.ts); `raise` never does. */
   | { kind: 'route'; mode: 'raise' | 'lower' | 'create'; split: Split; stamp: Stamp }
   | { kind: 'target'; replicas?: number; paused?: boolean; epoch: number }
-  /** Writes a stored template to the primary; `surge` keeps every old pod until a new one is ready. */
-  | { kind: 'primary'; revision: string; surge: boolean; epoch: number };
+  /**
+   * Writes a stored template to the primary; `surge` keeps every old pod until a new one is ready. Without `replicas`
+   * it keeps as many as it has.
+   */
+  | { kind: 'primary'; revision: string; surge: boolean; replicas?: number; epoch: number };
 
 export interface Decision {
   /** Which rule decided, for logs and tests. */

@@ -2,7 +2,7 @@
  * What the rules ask of an observation again and again, computed once: the epochs and weights of the fence, the run,
  * the revisions, and the clock marks in the status. Pure; every rule takes the same `Facts`.
  */
-import type { CanaryStatus, Run } from '../api/status.ts';
+import type { CanaryStatus, Phase, Run } from '../api/status.ts';
 import type { Observation } from './observation.ts';
 import { parseRunId, type RunIdentity } from './run.ts';
 
@@ -81,4 +81,9 @@ export function parseTime(text: string | undefined): number {
 
 export function formatTime(ms: number): string {
   return new Date(ms).toISOString();
+}
+
+/** A rollout is under way, its clean-up included. */
+export function isRunning(phase: Phase): boolean {
+  return ['Waiting', 'Progressing', 'WaitingPromotion', 'Promoting', 'Finalising'].includes(phase);
 }

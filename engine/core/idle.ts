@@ -5,9 +5,14 @@
 import { act, freshRun, hold, newRun, recorded, say, type Unnamed, until, write } from './write.ts';
 import { type Facts, isNewerThan } from './facts.ts';
 import { isPrimaryReady, primaryHasEndpoint } from './readiness.ts';
+import { isContested, takenBackBy } from './contest.ts';
 import type { Action } from './decision.ts';
+import { contestedHold, resizePrimary } from './repair.ts';
 
-/** Drained, un-paused, scaled to zero (only while the primary is ready), and the primary's own strategy back. */
+/**
+ * Drained, un-paused, scaled to zero (only while the primary is ready), the primary's own strategy back, and stored
+ * templates forgotten that nothing refers to.
+ */
 function cleanUp(f: Facts): Unnamed | undefined {
   const { target, primary } = f.o;
   if (!target) return undefined;
@@ -16,12 +21,13 @@ function cleanUp(f: Facts): Unnamed | undefined {
     if (!f.isDrained) return act([], until(f, f.drainedAt));
     const mayScaleDown =
       target.replicas > 0 && isPrimaryReady(f.o) && primaryHasEndpoint(f.o) && !isForeign(f);
+    if (!isHeld && mayScaleDown && target.isScaledByOthers) return scaledByOthers(f);
     if (isHeld || mayScaleDown) {
       const release: Action = {
         kind: 'target',
         epoch: f.nextEpoch,
         ...(isHeld ? { paused: false } : {}),
-        ...(mayScaleDown ? { replicas: 0 } : {}),
+        ...(mayScaleDown && !(isHeld && target.isScaledByOthers) ? { replicas: 0 } : {}),
       };
       return act([release]);
     }
@@ -35,13 +41,46 @@ function cleanUp(f: Facts): Unnamed | undefined {
   }
   if (primary?.isSurging)
     return act([{ kind: 'primary', revision: primary.revision, surge: false, epoch: f.nextEpoch }]);
-  return undefined;
+  const forgotten = [...f.o.stored].find(revision => !isReferredTo(f, revision));
+  return forgotten === undefined ? undefined : act([{ kind: 'forgetRevision', revision: forgotten }]);
 }
 
-/** Another manager owns what Serin would have to write: the target is left alone. */
+/**
+ * Somebody scaled the target while it has nothing to do: they want the workload to have that many replicas, and the
+ * primary is what serves. Then the target goes back to zero, unless they keep on taking that back.
+ */
+function scaledByOthers(f: Facts): Unnamed {
+  const contested = isContested(f.status.takenBack, f.o.now, 'Deployment spec.replicas');
+  if (contested) return contestedHold(f) ?? act([], 'whenWoken');
+  const resized = resizePrimary(f);
+  if (resized) return resized;
+  return write(
+    f,
+    takenBackBy(f, 'Deployment spec.replicas'),
+    [],
+    [{ kind: 'target', replicas: 0, epoch: f.nextEpoch }],
+  );
+}
+
+/** Kept: what runs, what is promoted, what a way back returns to, and the promotion before it, for an undo. */
+function isReferredTo(f: Facts, revision: string): boolean {
+  const { status, target } = f.o;
+  const promotedBefore = (status.history ?? []).filter(one => one.outcome === 'Succeeded').slice(0, 2);
+  return [
+    target?.revision,
+    status.run?.revision,
+    status.promoted?.hash,
+    status.lastGood?.hash,
+    status.lastAppliedSpec,
+    f.o.primary?.revision,
+    ...promotedBefore.map(one => one.revision),
+  ].includes(revision);
+}
+
+/** Another manager owns what Serin would have to write, or points clients at the target: it is left alone. */
 function isForeign(f: Facts): boolean {
-  return f.o.obstacles.some(
-    obstacle => obstacle.reason === 'FieldOwnedByOther' || obstacle.reason === 'Contested',
+  return (
+    f.o.objects.apexSelects === 'target' || f.o.obstacles.some(one => one.reason === 'FieldOwnedByOther')
   );
 }
 
@@ -60,9 +99,11 @@ export function finalise(f: Facts): Unnamed {
 }
 
 export function idle(f: Facts): Unnamed {
-  const cleaning = cleanUp(f);
-  if (cleaning) return cleaning;
-  return start(f) ?? act([], 'whenWoken');
+  const started = start(f);
+  // A release that brings its replicas along starts with them: scaling down first would be in vain.
+  const isStarting = started?.actions[0]?.kind === 'storeRevision' && f.o.target?.pausedBy === 'nobody';
+  if (isStarting) return started;
+  return cleanUp(f) ?? started ?? act([], 'whenWoken');
 }
 
 /** A new revision, or a rejected one that a person retries. */
@@ -90,6 +131,8 @@ function start(f: Facts): Unnamed | undefined {
   if (isPromoted && !isSeen) return write(f, { lastAppliedSpec: target.revision }, [], [], 'whenWoken');
   if (!isRetry && (isPromoted || isSeen)) return undefined;
   if (f.run && !isRetry && !isNewerThan(f.o, f.run)) return undefined;
+  const contested = contestedHold(f);
+  if (contested) return contested;
   const [obstacle] = obstacles;
   if (obstacle) return hold(f, obstacle.reason as 'FieldOwnedByOther', obstacle.message, undefined);
   const run = newRun(f, isRetry ? command.id : '');

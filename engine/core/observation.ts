@@ -30,6 +30,8 @@ export interface Workload {
   revision: string;
   /** One entry for each revision that has pods. */
   pods: RevisionPods[];
+  /** spec.replicas is not what the engine wrote last: somebody else scaled it. */
+  isScaledByOthers?: boolean;
   /** The engine's temporary `maxUnavailable: 0` is in force (primary only). */
   isSurging: boolean;
 }
@@ -77,6 +79,8 @@ export interface Observation {
   objects: { hasServices: boolean; apexSelects: 'primary' | 'target' | 'nothing' };
   /** Hashes whose templates are stored. */
   stored: ReadonlySet<string>;
+  /** Replicas of the primary when the last good revision was stored, for a primary that is gone. */
+  goodReplicas?: number | undefined;
   /** The command on the Canary, when its id is not the one handled last. */
   command: Command | undefined;
   /** Caches that have not been live for 90 s. A raise needs that there are none. */

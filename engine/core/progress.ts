@@ -8,6 +8,7 @@ import { nextStep } from '../../steppers/plan.ts';
 import type { StatusPatch } from './write.ts';
 import { act, hold, raise, say, type Unnamed, until, write } from './write.ts';
 import { type Facts, formatTime, hasRouteMoved, isSettled, parseTime } from './facts.ts';
+import { resizePrimary } from './repair.ts';
 import { endRun } from './takeAway.ts';
 import { isAllReady, isPinned, isPrimaryReady, mayCarry, runsOnly } from './readiness.ts';
 import { judge } from './verdict.ts';
@@ -41,6 +42,8 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
       nextTickMs: until(f, parseTime(run.startedAt) + settings.progressDeadlineMs) || undefined,
     };
   }
+  const resized = resizePrimary(f);
+  if (resized) return resized;
   if (target.replicas === 0) {
     return act([
       {
@@ -72,7 +75,11 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
       nextTickMs: until(f, deadline),
     };
   }
-  return act([{ kind: 'target', paused: true, epoch: f.nextEpoch }]);
+  // With the replicas that a release brought along, so that from here on any other number is somebody's wish.
+  const { replicas } = target;
+  return act([
+    { kind: 'target', paused: true, ...(target.isScaledByOthers ? { replicas } : {}), epoch: f.nextEpoch },
+  ]);
 }
 
 /** Whether anything but the metrics stands against more traffic for the canary. */

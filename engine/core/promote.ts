@@ -3,10 +3,10 @@
  * the new revision and ready; the last good template is kept until the new primary has proved itself; what fails on
  * the way returns to it. Nothing here ever writes a template that was not judged, except by the explicit `skip`.
  */
-import type { Run } from '../api/status.ts';
+import type { RevisionRef, Run } from '../api/status.ts';
 import { nextPromotionWeight } from '../../steppers/plan.ts';
-import type { StatusPatch } from './write.ts';
-import { act, hold, isRunning, lower, raise, recorded, say, type Unnamed, until, write } from './write.ts';
+import type { Said, StatusPatch } from './write.ts';
+import { act, hold, lower, raise, recorded, say, type Unnamed, until, write } from './write.ts';
 import { type Facts, formatTime, isNewerThan, isReverted, parseTime } from './facts.ts';
 import { isAllReady, isPinned, mayCarry, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
@@ -25,7 +25,7 @@ export function promote(f: Facts): Unnamed {
     case 'back':
       return goBack(f, run);
     case 'skip':
-      return skip(f);
+      return skip(f, run);
     case 'primary':
     case undefined:
       return rollPrimary(f, run);
@@ -101,12 +101,19 @@ function shift(f: Facts, run: Run): Unnamed {
 
 /** Stage (5): the new primary is watched with all the traffic. Only then does the last good revision change. */
 function bake(f: Facts, run: Run): Unnamed {
-  const { settings, judgement } = f.o;
   if (f.routeWeight > 0) return shift(f, run);
-  if (!isAllReady(f.o.primary, run.revision) || !primaryHasEndpoint(f.o)) {
-    return toBack(f, `The primary lost pods of revision ${run.revision} while it was watched.`);
+  const said = say('Finalising', 'info', `Revision ${run.revision} is promoted.`);
+  const good = { hash: run.revision, generation: run.generation };
+  return watchPrimary(f, run, good, parseTime(f.status.stageSince), said);
+}
+
+/** Serves the new primary alone for the watch, nothing fails, it becomes the last good: one status write. */
+function watchPrimary(f: Facts, run: Run, good: RevisionRef, since: number, said: Said): Unnamed {
+  const { settings, judgement } = f.o;
+  if (!isAllReady(f.o.primary, good.hash) || !primaryHasEndpoint(f.o)) {
+    return toBack(f, `The primary lost pods of revision ${good.hash} while it was watched.`);
   }
-  const bakedAt = parseTime(f.status.stageSince) + settings.bakeMs;
+  const bakedAt = since + settings.bakeMs;
   if (f.o.now < bakedAt) return act([], until(f, bakedAt));
   const isForThis =
     judgement?.arm === 'primary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
@@ -122,8 +129,6 @@ function bake(f: Facts, run: Run): Unnamed {
       `The promoted primary fails: ${verdict.kind === 'pass' ? failed.metric : verdict.message}.`,
     );
   }
-  const good = { hash: run.revision, generation: run.generation };
-  const message = `Revision ${run.revision} is promoted.`;
   return write(
     f,
     {
@@ -132,9 +137,9 @@ function bake(f: Facts, run: Run): Unnamed {
       stageSince: undefined,
       promoted: good,
       lastGood: good,
-      lastPromotedSpec: run.revision,
+      lastPromotedSpec: good.hash,
     },
-    [say('Finalising', 'info', message)],
+    [said],
   );
 }
 
@@ -147,7 +152,8 @@ function goBack(f: Facts, run: Run): Unnamed {
   const isFailing = !isAllReady(primary, primary.revision) || !primaryHasEndpoint(f.o);
   const peak = run.peakWeight ?? 0;
   if (primary.revision !== good) {
-    if (isFailing && peak > 0 && f.routeWeight === 0 && mayCarry(f.o, run.revision, peak))
+    const isLive = f.o.staleCaches.length === 0;
+    if (isFailing && isLive && peak > 0 && f.routeWeight === 0 && mayCarry(f.o, run.revision, peak))
       return bridge(f, run, peak);
     return act([{ kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch }]);
   }
@@ -220,7 +226,7 @@ function takeOver(f: Facts, run: Run): Unnamed | undefined {
 }
 
 /** The explicit way out when neither revision comes up: the queued revision's stored template goes to the primary. */
-function skip(f: Facts): Unnamed {
+function skip(f: Facts, run: Run): Unnamed {
   const { primary } = f.o;
   const queued = f.status.lastAppliedSpec;
   if (!primary || !queued) return hold(f, 'PrimaryNotReady', 'The primary does not exist.', undefined);
@@ -229,23 +235,21 @@ function skip(f: Facts): Unnamed {
   if (!f.o.stored.has(queued)) return act([{ kind: 'storeRevision', revision: queued }]);
   if (primary.revision !== queued)
     return act([{ kind: 'primary', revision: queued, surge: true, epoch: f.nextEpoch }]);
-  if (!isAllReady(primary, queued) || !primaryHasEndpoint(f.o)) {
-    return hold(f, 'Promoting', `The primary rolls to revision ${queued} by command.`, undefined);
+  const hasServed = f.routeWeight === 0 && parseTime(f.status.zeroSince) >= parseTime(f.status.stageSince);
+  if (!hasServed && (!isAllReady(primary, queued) || !primaryHasEndpoint(f.o))) {
+    const deadline = parseTime(f.status.stageSince) + f.o.settings.progressDeadlineMs;
+    if (f.o.now >= deadline)
+      return toBack(
+        f,
+        `The primary did not become ready with revision ${queued}, which was put there by command.`,
+      );
+    return hold(f, 'Promoting', `The primary rolls to revision ${queued} by command.`, until(f, deadline));
   }
   if (f.routeWeight > 0) return lower(f, 0, 'promoted', {}, []);
+  const said = say('Finalising', 'warn', `Revision ${queued} serves by command, without having been judged.`);
   const good = { hash: queued, generation: f.o.target?.generation ?? 0 };
-  return write(
-    f,
-    {
-      phase: 'Finalising',
-      stage: undefined,
-      stageSince: undefined,
-      promoted: good,
-      lastGood: good,
-      lastPromotedSpec: queued,
-    },
-    [say('Finalising', 'warn', `Revision ${queued} serves by command, without having been judged.`)],
-  );
+  const since = Math.max(parseTime(f.status.zeroSince), parseTime(f.status.stageSince));
+  return watchPrimary(f, run, good, since, said);
 }
 
 /** While the canary has weight it is judged on: a check that fails often enough sends the promotion back. */
@@ -337,9 +341,4 @@ export function obey(f: Facts): Unnamed | undefined {
     default:
       return command.verb satisfies never;
   }
-}
-
-/** True in phases in which a newer revision has to wait its turn. */
-export function mustQueue(f: Facts): boolean {
-  return f.status.phase !== undefined && isRunning(f.status.phase);
 }

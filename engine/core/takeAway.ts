@@ -5,11 +5,12 @@
  */
 import type { StatusPatch } from './write.ts';
 import { freshRun, hold, lower, newRun, recorded, say, type Said, type Unnamed, write } from './write.ts';
+import { takenBackBy } from './contest.ts';
 import { type Facts, formatTime, isNewerThan, isReverted } from './facts.ts';
 import { canaryHasEndpoint, isPinned, primaryHasEndpoint } from './readiness.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 
-function isAnalysing(f: Facts): boolean {
+export function isAnalysing(f: Facts): boolean {
   return (
     f.status.phase === 'Progressing' || f.status.phase === 'Waiting' || f.status.phase === 'WaitingPromotion'
   );
@@ -80,11 +81,13 @@ export function unpinned(f: Facts): Unnamed | undefined {
     target.revision === f.run.revision &&
     target.pods.every(pods => pods.total === 0 || pods.revision === f.run?.revision);
   if (isOwn && target.pausedBy === 'nobody') {
-    return {
-      actions: [{ kind: 'target', paused: true, epoch: f.nextEpoch }],
-      transitions: [],
-      nextTickMs: 0,
-    };
+    const message = 'The target was resumed by somebody else under a live weight; it is paused again.';
+    return write(
+      f,
+      takenBackBy(f, 'Deployment spec.paused'),
+      [say('ObjectRestored', 'warn', message)],
+      [{ kind: 'target', paused: true, epoch: f.nextEpoch }],
+    );
   }
   if (isOwn && target.pausedBy === 'user') {
     return hold(
@@ -118,7 +121,9 @@ export function raisedByOthers(f: Facts): Unnamed | undefined {
   const isKnownEpoch = f.routeEpoch === f.recordedRouteEpoch || f.routeEpoch === f.statusEpoch;
   if (f.routeWeight <= f.statusWeight || !isKnownEpoch) return undefined;
   const message = `The route gave the canary ${f.routeWeight} %, but ${f.statusWeight} % were recorded.`;
-  return lower(f, f.statusWeight, '', {}, [say('RouteRestored', 'warn', message)]);
+  return lower(f, f.statusWeight, '', takenBackBy(f, 'the weights of the route'), [
+    say('RouteRestored', 'warn', message),
+  ]);
 }
 
 /** Every stage of a promotion that is not yet the way back goes there when the user reverts or aborts. */

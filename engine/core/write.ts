@@ -4,16 +4,15 @@
  */
 import {
   type CanaryStatus,
-  type Condition,
   HISTORY_MAX,
   type PastRollout,
-  type Phase,
   type Run,
   type Transition,
   TRANSITIONS_MAX,
 } from '../api/status.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
+import { conditionsOf } from './conditions.ts';
 import type { Action, Decision } from './decision.ts';
 import { type Facts, formatTime, isSettled } from './facts.ts';
 import { formatRunId } from './run.ts';
@@ -60,63 +59,6 @@ export function nextStatus(
     Object.entries(merged).filter(([, value]) => value !== undefined),
   ) as CanaryStatus;
   return { status, transitions };
-}
-
-const PROMOTED: Readonly<Record<Phase, Condition['status']>> = {
-  Initializing: 'Unknown',
-  Initialized: 'True',
-  Waiting: 'Unknown',
-  Progressing: 'Unknown',
-  WaitingPromotion: 'Unknown',
-  Promoting: 'Unknown',
-  Finalising: 'Unknown',
-  Succeeded: 'True',
-  Failed: 'False',
-  Terminating: 'Unknown',
-};
-
-function conditionsOf(f: Facts, status: StatusPatch, said: Said | undefined): Condition[] {
-  const phase = status.phase ?? 'Initializing';
-  const previous = f.status.conditions ?? [];
-  const kept = previous.find(one => one.type === 'Progressing');
-  const reason = said?.reason ?? kept?.reason ?? phase;
-  const message = said?.message ?? kept?.message ?? '';
-  const refused = f.o.problems[0];
-  const wanted: [string, Condition['status'], string, string][] = [
-    ['Promoted', PROMOTED[phase], phase, message],
-    ['Progressing', isRunning(phase) ? 'True' : 'False', reason, message],
-    [
-      'Accepted',
-      refused ? 'False' : 'True',
-      refused?.reason ?? 'Accepted',
-      refused?.message ?? 'The object is valid and supported.',
-    ],
-    [
-      'Stalled',
-      reason === 'Stalled' ? 'True' : 'False',
-      reason === 'Stalled' ? 'Stalled' : 'Moving',
-      reason === 'Stalled' ? message : '',
-    ],
-  ];
-  return wanted.map(([type, value, why, text]) => {
-    const old = previous.find(one => one.type === type);
-    const isSame = old?.status === value && old.reason === why && old.message === text;
-    if (old && isSame) return old;
-    const at = formatTime(f.o.now);
-    return {
-      type,
-      status: value,
-      reason: why,
-      message: text.slice(0, 1024),
-      lastTransitionTime: old?.status === value ? old.lastTransitionTime : at,
-      lastUpdateTime: at,
-      observedGeneration: f.o.canary.generation,
-    };
-  });
-}
-
-export function isRunning(phase: Phase): boolean {
-  return ['Waiting', 'Progressing', 'WaitingPromotion', 'Promoting', 'Finalising'].includes(phase);
 }
 
 /** A status write and then actions on the world. */

@@ -8,6 +8,8 @@ import { REVISION_ANNOTATION, revisionOf } from './revisions.ts';
 
 /** Written in the same patch as `spec.paused`, so that the engine's pause can be told from a user's. */
 export const PAUSED_ANNOTATION = 'serin.dev/paused';
+/** What the engine last wrote to the target's `spec.replicas`: any other number was written by somebody else. */
+export const REPLICAS_ANNOTATION = 'serin.dev/replicas';
 export const SURGING_ANNOTATION = 'serin.dev/surging';
 export const WRITE_STAMP_ANNOTATION = 'serin.dev/stamp';
 
@@ -39,6 +41,9 @@ export function workloadOf(deployment: KubernetesObject, replicaSets: readonly K
       spec?.paused !== true ? 'nobody' : annotations[PAUSED_ANNOTATION] === 'true' ? 'engine' : 'user',
     revision: revisionOf(deployment),
     pods: [...pods.values()],
+    isScaledByOthers:
+      annotations[REPLICAS_ANNOTATION] !== undefined &&
+      annotations[REPLICAS_ANNOTATION] !== String(spec?.replicas ?? 1),
     isSurging: annotations[SURGING_ANNOTATION] === 'true',
   };
 }
@@ -202,6 +207,7 @@ export function targetPatch(input: {
       resourceVersion: input.resourceVersion,
       annotations: {
         [WRITE_STAMP_ANNOTATION]: input.stamp,
+        ...(input.replicas === undefined ? {} : { [REPLICAS_ANNOTATION]: String(input.replicas) }),
         ...(input.paused === undefined ? {} : { [PAUSED_ANNOTATION]: input.paused ? 'true' : null }),
       },
     },
@@ -210,4 +216,14 @@ export function targetPatch(input: {
       ...(input.paused === undefined ? {} : { paused: input.paused ? true : null }),
     },
   };
+}
+
+/** Takes everything off the target that the engine has annotated it with, when it is given back. */
+export function unmarkPatch(resourceVersion: string): object {
+  const annotations = {
+    [WRITE_STAMP_ANNOTATION]: null,
+    [REPLICAS_ANNOTATION]: null,
+    [PAUSED_ANNOTATION]: null,
+  };
+  return { metadata: { resourceVersion, annotations } };
 }

@@ -55,12 +55,14 @@ export function revisionName(canaryName: string, revision: string): string {
   return `${canaryName.slice(0, 200)}-${revision}`;
 }
 
+/** `replicas`: of the workload that serves now, so that a primary that is lost comes back as large as it was. */
 export function storedRevision(
   canary: { namespace: string; name: string },
   labels: Record<string, string>,
   owner: OwnerReference,
   revision: string,
   target: KubernetesObject,
+  replicas: number,
 ): KubernetesObject {
   return {
     apiVersion: 'apps/v1',
@@ -72,6 +74,6 @@ export function storedRevision(
       ownerReferences: [owner],
     },
     revision: target.metadata.generation ?? 0,
-    data: { template: target.spec.template, strategy: target.spec.strategy },
+    data: { template: target.spec.template, strategy: target.spec.strategy, replicas },
   };
 }

@@ -128,7 +128,8 @@ export function apexPatch(
     metadata: {
       resourceVersion: apex.metadata.resourceVersion,
       annotations: {
-        [ORIGINAL_SELECTOR_ANNOTATION]: at === 'target' ? null : (original ?? JSON.stringify(current)),
+        [ORIGINAL_SELECTOR_ANNOTATION]:
+          at === 'target' ? null : isSameSelector(current, selector) ? original : JSON.stringify(current),
       },
     },
     spec: { selector: { ...gone, ...restored } },
