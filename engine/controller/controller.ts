@@ -10,6 +10,7 @@ import { objectKey, type KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName } from '../workloads/deployment.ts';
 import { act } from './act.ts';
 import { observe, type Sighting } from './observe.ts';
+import { refersTo } from './references.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { World } from './world.ts';
 
@@ -54,11 +55,17 @@ export function createController(parts: Parts): Controller {
   const inspections = new Map<string, { at: number; problems: Problem[] }>();
   /** One chain of observe, decide, act for each canary of this process; queries run outside of it. */
   const chains = new Map<string, Promise<unknown>>();
+  /** Canaries whose traffic is being taken away on a watch event; whoever comes after them waits. */
+  const takeAways = new Map<string, Promise<unknown>>();
   const index = createIndex();
 
   function exclusively<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = chains.get(key) ?? Promise.resolve();
-    const running = before.then(work, work);
+    const next = async () => {
+      await takeAways.get(key);
+      return await work();
+    };
+    const running = before.then(next, next);
     const settled = running.catch(() => undefined);
     chains.set(key, settled);
     void settled.then(() => {
@@ -136,15 +143,30 @@ export function createController(parts: Parts): Controller {
     return CONFLICT_RETRY_MS;
   }
 
-  /** On every watch event, in every replica: what must not wait for a tick. */
+  /**
+   * On every watch event, in every replica: what must not wait for a tick. Traffic is taken away beside whatever this
+   * process is doing for the canary (a write of it may hang until its deadline; the fences make that safe); everything
+   * else waits for that, because it would only meet the same write.
+   */
   function urgent(key: string): void {
     const sighting = look(key);
-    if (!sighting || !decideUrgent(sighting.observation)) return;
-    void exclusively(key, async () => {
+    const first = sighting && decideUrgent(sighting.observation);
+    if (!sighting || !first) return;
+    const work = async () => {
       const now = look(key);
       const decision = now && decideUrgent(now.observation);
       if (now && decision) await carryOut(key, now, decision);
-    }).catch(error => listener.failed(key, String(error)));
+    };
+    const failed = (error: unknown) => listener.failed(key, String(error));
+    const isTakeAway =
+      first.actions[0]?.kind === 'route' && (sighting.observation.route?.canaryWeight ?? 0) > 0;
+    if (!isTakeAway || takeAways.has(key)) {
+      void exclusively(key, work).catch(failed);
+      return;
+    }
+    const takeAway = work().catch(failed);
+    takeAways.set(key, takeAway);
+    void takeAway.then(() => takeAways.delete(key));
   }
 
   function wake(key: string): void {
@@ -164,6 +186,10 @@ export function createController(parts: Parts): Controller {
         for (const name of namesOf(object))
           for (const key of index.find(object.metadata.namespace ?? '', name)) wake(key);
       };
+      stores.metricTemplates.onChange(template => {
+        for (const object of stores.canaries.all())
+          if (refersTo(object, template)) wake(objectKey(object.metadata.namespace, object.metadata.name));
+      });
       stores.deployments.onChange(wakeOwner(object => [object.metadata.name]));
       stores.services.onChange(wakeOwner(object => [object.metadata.name]));
       stores.routes.onChange(wakeOwner(object => [object.metadata.name]));
