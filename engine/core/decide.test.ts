@@ -1,43 +1,20 @@
-/** The whole life of a canary through the real `decide`, on the abstract world; and random lives with faults. */
-import fc from 'fast-check';
+/** The whole life of a canary through the real `decide`, on the abstract world. */
 import { describe, expect, test } from 'vitest';
 import { PHASES } from '../api/status.ts';
-import { type AbstractWorld, createAbstractWorld, type Nature, testSettings } from './abstractWorld.ts';
+import { adopted, phaseIs, runUntil, tick } from './abstractLife.ts';
+import { createAbstractWorld, testSettings } from './abstractWorld.ts';
 import { decide, decideUrgent, needsTick } from './decide.ts';
 
-/** Ticks, rolls the workloads and lets time pass until `isDone`, or fails with the log. */
-function runUntil(world: AbstractWorld, isDone: () => boolean, steps = 400): void {
-  for (let step = 0; step < steps; step++) {
-    if (isDone()) return;
-    tick(world);
-    world.settleWorkloads();
-    world.advance(1_000);
+test('the table of phases is total', () => {
+  for (const phase of PHASES) {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    const seen = world.observe();
+    seen.status = { ...seen.status, phase };
+    expect(() => decide(seen)).not.toThrow();
   }
-  throw new Error(
-    `not reached: ${world.status.phase}/${world.status.stage}\n${world.log.slice(-30).join('\n')}`,
-  );
-}
-
-function tick(world: AbstractWorld, crashAfter?: number): void {
-  const seen = world.observe();
-  const decision = decide(seen);
-  if (decision.measure) {
-    world.measure(decision.measure);
-    const again = world.observe();
-    world.execute(decide(again), again, crashAfter);
-    world.forgetJudgement();
-    return;
-  }
-  world.execute(decision, seen, crashAfter);
-}
-
-function adopted(settings = testSettings): AbstractWorld {
-  const world = createAbstractWorld(settings);
-  runUntil(world, () => world.status.phase === 'Initialized' && world.target.replicas === 0);
-  return world;
-}
-
-const phaseIs = (world: AbstractWorld, phase: string) => () => world.status.phase === phase;
+});
 
 describe('adoption', () => {
   test('scales the target down last, and an idle canary needs no tick', () => {
@@ -456,115 +433,5 @@ describe('what the status says', () => {
       reason,
       message: expect.stringContaining('spec.targetRef.name'),
     });
-  });
-});
-
-const step = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({
-      kind: fc.constant('tick' as const),
-      crashAfter: fc.option(fc.nat(2), { nil: undefined }),
-    }),
-  },
-  { weight: 6, arbitrary: fc.record({ kind: fc.constant('roll' as const) }) },
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      kind: fc.constant('advance' as const),
-      ms: fc.constantFrom(500, 3_000, 11_000, 70_000),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('release' as const),
-      revision: fc.constantFrom('r1', 'r2', 'r3', 'r4'),
-    }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('flap' as const),
-      arm: fc.constantFrom('target' as const, 'primary' as const),
-      isDown: fc.boolean(),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('metrics' as const), isDown: fc.boolean() }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({ kind: fc.constant('edit' as const), weight: fc.constantFrom(0, 10, 100) }),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('command' as const),
-      verb: fc.constantFrom('pause' as const, 'resume' as const, 'abort' as const, 'retry' as const),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('userPause' as const), isPaused: fc.boolean() }) },
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      kind: fc.constant('meddle' as const),
-      how: fc.constantFrom('takeApex' as const, 'deleteServices' as const, 'deletePrimary' as const),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('scale' as const), replicas: fc.nat(3) }) },
-);
-const natures = fc.record({
-  r2: fc.constantFrom<Nature>('good', 'bad', 'dead', 'deadPrimary'),
-  r3: fc.constantFrom<Nature>('good', 'bad', 'dead'),
-  r4: fc.constantFrom<Nature>('good', 'bad'),
-});
-
-describe('any life', () => {
-  test('keeps the invariants under crashes, flaps and edits, and settles when they stop', () => {
-    let commands = 0;
-    fc.assert(
-      fc.property(fc.array(step, { maxLength: 120 }), natures, (steps, natureOf) => {
-        const world = adopted();
-        for (const one of steps) {
-          if (one.kind === 'tick') tick(world, one.crashAfter);
-          else if (one.kind === 'roll') world.settleWorkloads();
-          else if (one.kind === 'advance') world.advance(one.ms);
-          else if (one.kind === 'release')
-            world.release(one.revision, one.revision === 'r1' ? 'good' : natureOf[one.revision as 'r2']);
-          else if (one.kind === 'flap') world.flap(one.arm, one.isDown);
-          else if (one.kind === 'metrics') world.metricsDown(one.isDown);
-          else if (one.kind === 'edit') world.editRoute(one.weight);
-          else if (one.kind === 'userPause') world.pauseByUser(one.isPaused);
-          else if (one.kind === 'meddle') world[one.how]();
-          else if (one.kind === 'scale') world.scale(one.replicas);
-          else world.command(one.verb, world.status.run?.revision ?? 'r2', `c${++commands}`);
-        }
-        world.flap('target', false);
-        world.flap('primary', false);
-        world.metricsDown(false);
-        world.pauseByUser(false);
-        world.command('resume', world.status.run?.revision ?? 'r2', `c${++commands}`);
-        runUntil(
-          world,
-          () =>
-            ['Initialized', 'Succeeded', 'Failed'].includes(world.status.phase ?? '') &&
-            world.route?.canaryWeight === 0 &&
-            !needsTick(world.observe()),
-          900,
-        );
-        expect(world.target.pausedBy).not.toBe('engine');
-      }),
-      { numRuns: 400 },
-    );
-  });
-
-  test('the table of phases is total', () => {
-    for (const phase of PHASES) {
-      const world = adopted();
-      world.release('r2');
-      runUntil(world, () => world.route?.canaryWeight === 20);
-      const seen = world.observe();
-      seen.status = { ...seen.status, phase };
-      expect(() => decide(seen)).not.toThrow();
-    }
   });
 });

@@ -62,8 +62,9 @@ export function isReverted(f: Facts, runRevision: string): boolean {
   return f.o.target !== undefined && f.o.target.revision === f.goodRevision && runRevision !== f.goodRevision;
 }
 
-/** Nothing is unfinished between status and route, so that a checkpoint may be written. */
+/** Nothing is unfinished between status and route, and both speak of one run: a checkpoint may be written. */
 export function isSettled(f: Facts): boolean {
+  if (f.routeWeight > 0 && f.routeRunId !== (f.run?.id ?? '')) return false;
   if (f.routeEpoch > f.recordedRouteEpoch) {
     return f.routeEpoch === f.statusEpoch && f.routeWeight === f.statusWeight && f.o.route?.stamp.end === '';
   }
