@@ -141,12 +141,17 @@ function brought(f: Facts, previous: readonly Condition[], wanted: Wanted): Cond
 
 /**
  * Whether what people read in the status is no longer true although nothing else is to be written: an object that was
- * refused and is fine now, a spec that was edited, a primary that lost or found its endpoints.
+ * refused and is fine now, a spec that was edited, a primary that lost or found its endpoints, a target that was scaled.
  */
 export function isOutOfDate(f: Facts): boolean {
   const { status } = f;
+  const { phase = 'Initializing' } = status;
   if (status.observedGeneration !== f.o.canary.generation) return true;
-  const now = [accepted(f), ready(f, status.phase ?? 'Initializing'), contested(f, status)];
+  // The generation at which a template was last seen tells an upgrade of the hash from a release; scaling moves it too.
+  const isMoved =
+    status.target?.hash === f.o.target?.revision && status.target?.generation !== f.o.target?.generation;
+  if (isMoved && !isRunning(phase)) return true;
+  const now = [accepted(f), ready(f, phase), contested(f, status)];
   return now.some(wanted => {
     const old = status.conditions?.find(one => one.type === wanted.type);
     return !old || old.status !== wanted.status || old.reason !== wanted.reason;

@@ -124,10 +124,9 @@ function watchPrimary(f: Facts, run: Run, good: RevisionRef, since: number, said
   const failed = isForThis ? judgement.checks.find(check => check.outcome === 'fail') : undefined;
   if (failed) {
     const { verdict } = judge([failed], settings, run);
-    return toBack(
-      f,
-      `The promoted primary fails: ${verdict.kind === 'pass' ? failed.metric : verdict.message}.`,
-    );
+    const message = `The promoted primary fails: ${verdict.kind === 'pass' ? failed.metric : verdict.message}.`;
+    const peak = run.peakWeight ?? 0;
+    return mayReturn(f, run, peak) ? bridge(f, run, peak, message) : toBack(f, message);
   }
   return write(
     f,
@@ -152,9 +151,7 @@ function goBack(f: Facts, run: Run): Unnamed {
   const isFailing = !isAllReady(primary, primary.revision) || !primaryHasEndpoint(f.o);
   const peak = run.peakWeight ?? 0;
   if (primary.revision !== good) {
-    const isLive = f.o.staleCaches.length === 0;
-    if (isFailing && isLive && peak > 0 && f.routeWeight === 0 && mayCarry(f.o, run.revision, peak))
-      return bridge(f, run, peak);
+    if (isFailing && mayReturn(f, run, peak)) return bridge(f, run, peak, 'The promoted primary failed.');
     return act([{ kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch }]);
   }
   if (isAllReady(primary, good) && primaryHasEndpoint(f.o)) {
@@ -186,22 +183,17 @@ function goBack(f: Facts, run: Run): Unnamed {
   return hold(f, queued ? 'Stalled' : 'PrimaryNotReady', message, undefined);
 }
 
-/** (a): the traffic has left a canary that is still pinned and ready, and the primary fails: back to the last split. */
-function bridge(f: Facts, run: Run, peak: number): Unnamed {
-  return raise(
-    f,
-    peak,
-    { ...run, cause: 'return', causeDetail: 'the promoted primary failed' },
-    {},
-    [
-      say(
-        'Returned',
-        'error',
-        `The promoted primary failed; the canary gets its last share of ${peak} % again.`,
-      ),
-    ],
-    0,
-  );
+/** (a): the traffic has left a canary that is still pinned and ready, and no cache is too old to say so. */
+function mayReturn(f: Facts, run: Run, peak: number): boolean {
+  return peak > 0 && f.routeWeight === 0 && f.o.staleCaches.length === 0 && mayCarry(f.o, run.revision, peak);
+}
+
+/** Back to the last split, on the way back. */
+function bridge(f: Facts, run: Run, peak: number, why: string): Unnamed {
+  const patch = f.status.stage === 'back' ? {} : stage(f, 'back');
+  const text = `${why} The canary gets its last share of ${peak} % again while the last good revision comes back.`;
+  const returned = { ...run, cause: 'return' as const, causeDetail: 'the promoted primary failed' };
+  return raise(f, peak, returned, patch, [say('Returned', 'error', text)], 0);
 }
 
 /** A dead primary and a pinned, ready canary that passed every step: the only ready arm beats none. */
