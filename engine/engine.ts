@@ -38,6 +38,7 @@ export interface EngineOptions {
   isActive(): boolean;
   measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
   inspect(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
+  inspectPods(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
   log: Log;
 }
 
@@ -200,6 +201,7 @@ export function createEngine(options: EngineOptions): Engine {
     scheduler,
     measure: (sighting, arm, signal) => options.measure(sighting, arm, signal),
     inspect: sighting => options.inspect(client, sighting),
+    inspectPods: sighting => options.inspectPods(client, sighting),
     listener,
     isActive: () => options.isActive(),
   });

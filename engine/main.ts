@@ -18,7 +18,7 @@ import { createLog } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
 import type { Analyzer } from '../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../analyzers/prometheus.ts';
-import { inspectTarget } from './workloads/inspect.ts';
+import { inspectPods, inspectTarget } from './workloads/inspect.ts';
 import { chooseStepper } from '../steppers/registry.ts';
 
 const VERSION = '0.1.0';
@@ -92,6 +92,7 @@ async function run(config: Config, log: Log): Promise<void> {
     isActive: () => isShared || lease.isLeader(),
     measure: createMeasure({ world: () => engine.world, analyzer }),
     inspect: inspectTarget,
+    inspectPods,
     log,
   });
 

@@ -8,7 +8,7 @@ import { createEngine, type Engine } from '../../engine/engine.ts';
 import { createApiClient } from '../../engine/kubernetes/client.ts';
 import { loadKubeConfig } from '../../engine/kubernetes/kubeconfig.ts';
 import { createTransport } from '../../engine/kubernetes/transport.ts';
-import { inspectTarget } from '../../engine/workloads/inspect.ts';
+import { inspectPods, inspectTarget } from '../../engine/workloads/inspect.ts';
 import { createSmiStepper } from '../../steppers/smi.ts';
 import type { Rig } from './rig.ts';
 
@@ -47,6 +47,7 @@ export async function startEngine(
     isActive: () => true,
     measure,
     inspect: inspectTarget,
+    inspectPods,
     log: { info: line, warn: line, error: line },
   });
   await engine.start();

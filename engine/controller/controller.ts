@@ -5,7 +5,9 @@
 import type { Canary } from '../api/decode.ts';
 import { decide, decideUrgent } from '../core/decide.ts';
 import type { Decision } from '../core/decision.ts';
-import type { Judgement, Problem } from '../core/observation.ts';
+import { parseTime } from '../core/facts.ts';
+import type { Judgement, Observation, Problem } from '../core/observation.ts';
+import { isAllReady } from '../core/readiness.ts';
 import { objectKey, type KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName } from '../workloads/deployment.ts';
 import { act } from './act.ts';
@@ -28,6 +30,8 @@ export interface Parts {
   measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
   /** Reads what no cache holds, while a canary is adopted: companions, autoscalers, owners of fields. */
   inspect(sighting: Sighting): Promise<Problem[]>;
+  /** Reads why pods do not become ready, once they have been waited for. */
+  inspectPods(sighting: Sighting): Promise<Problem[]>;
   listener: Listener;
   /** Whether this replica runs ticks; every replica makes urgent decisions. */
   isActive(): boolean;
@@ -41,6 +45,11 @@ const FAILURE_RETRY_MS = 2_000;
 /** How long the answers of an inspection hold while a canary waits to be adopted. */
 const INSPECTION_TTL_MS = 10_000;
 
+interface Inspection {
+  at: number;
+  problems: Problem[];
+}
+
 export interface Controller {
   start(): void;
   tick(key: string, signal: AbortSignal): Promise<number | undefined>;
@@ -52,7 +61,8 @@ export function createController(parts: Parts): Controller {
   const { world, scheduler, listener } = parts;
   const { stores, clock } = world;
   const accepted = new Map<string, Canary>();
-  const inspections = new Map<string, { at: number; problems: Problem[] }>();
+  const inspections = new Map<string, Inspection>();
+  const troubles = new Map<string, Inspection>();
   /** One chain of observe, decide, act for each canary of this process; queries run outside of it. */
   const chains = new Map<string, Promise<unknown>>();
   /** Canaries whose traffic is being taken away on a watch event; whoever comes after them waits. */
@@ -78,6 +88,7 @@ export function createController(parts: Parts): Controller {
     const [namespace = '', name = ''] = key.split('/');
     const sight = observe(world, namespace, name, {
       obstacles: inspections.get(key)?.problems ?? [],
+      troubles: troubles.get(key)?.problems ?? [],
       judgement,
       lastAccepted: accepted.get(key),
     });
@@ -89,6 +100,7 @@ export function createController(parts: Parts): Controller {
     else {
       accepted.delete(key);
       inspections.delete(key);
+      troubles.delete(key);
     }
     return undefined;
   }
@@ -130,9 +142,34 @@ export function createController(parts: Parts): Controller {
     inspections.set(key, { at: clock.now(), problems: await parts.inspect(sighting) });
   }
 
+  /**
+   * Pods that were waited for long enough are looked at, behind the tick's back: no decision waits for it, and what was
+   * found is forgotten when the pods are ready.
+   */
+  function inspectIfWaiting(key: string): void {
+    const sighting = look(key);
+    const since = sighting && waitingSince(sighting.observation);
+    if (!sighting || since === undefined || clock.now() - since < INSPECTION_TTL_MS) {
+      troubles.delete(key);
+      return;
+    }
+    const known = troubles.get(key);
+    if (known && clock.now() - known.at < INSPECTION_TTL_MS) return;
+    troubles.set(key, { at: clock.now(), problems: known?.problems ?? [] });
+    parts.inspectPods(sighting).then(
+      problems => {
+        if (!troubles.has(key)) return;
+        troubles.set(key, { at: clock.now(), problems });
+        if (problems.length > 0 && parts.isActive()) scheduler.wake(key);
+      },
+      (error: unknown) => listener.failed(key, `looking at pods: ${String(error)}`),
+    );
+  }
+
   async function tick(key: string, signal: AbortSignal): Promise<number | undefined> {
     if (!parts.isActive()) return undefined;
     await inspectIfNew(key);
+    inspectIfWaiting(key);
     let judgement: Judgement | undefined;
     for (let count = 0; count < PASSES_MAX && !signal.aborted; count++) {
       const answer = await exclusively(key, () => pass(key, judgement));
@@ -216,6 +253,15 @@ export function createController(parts: Parts): Controller {
       if (parts.isActive()) await scheduler.ensure(due);
     },
   };
+}
+
+/** Since when the pods of a rollout are waited for; undefined when they are not. Milliseconds since the epoch. */
+function waitingSince({ status, target, primary }: Observation): number | undefined {
+  if (status.phase === 'Progressing' && target && !isAllReady(target, status.run?.revision ?? ''))
+    return parseTime(status.run?.steppedAt ?? status.run?.startedAt);
+  if (status.phase === 'Promoting' && primary && !isAllReady(primary, primary.revision))
+    return parseTime(status.stageSince);
+  return undefined;
 }
 
 /** From the name of a watched object to the canaries that it concerns. */

@@ -28,6 +28,8 @@ export interface Sighting {
 
 export interface Inputs {
   obstacles: readonly Problem[];
+  /** Why pods do not become ready, when that was looked for. */
+  troubles: readonly Problem[];
   judgement: Judgement | undefined;
   /** The last spec of this canary that was accepted: a broken edit must not blind the take-aways. */
   lastAccepted: Canary | undefined;
@@ -158,6 +160,7 @@ function sight(
     status,
     problems,
     obstacles,
+    troubles: [...inputs.troubles],
     target: target && workloadOf(target, replicaSets),
     primary: primary && isOwn(primary) ? workloadOf(primary, replicaSets) : undefined,
     route: world.stepper.observed(names, isOwn(route) ? route : undefined),

@@ -70,6 +70,8 @@ export interface Observation {
   problems: Problem[];
   /** Why a rollout must wait although the object is fine (companions, owners, autoscalers, refused dry run). */
   obstacles: Problem[];
+  /** Why pods do not become ready, in the API's own words; looked for only after a while. */
+  troubles?: Problem[];
   target: Workload | undefined;
   primary: Workload | undefined;
   route: ObservedRoute | undefined;

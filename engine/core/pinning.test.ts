@@ -82,6 +82,27 @@ describe('the order', () => {
   });
 });
 
+test('why pods do not become ready is told in the words of the API, and in the end as well', () => {
+  const world = adopted();
+  world.release('r2', 'dead');
+  runUntil(world, () => world.target.replicas === 2);
+  const troubles = [{ reason: 'ImagePullFailed', message: 'Pod p1 cannot get image web:2: no such image.' }];
+  const seen = { ...world.observe(), troubles };
+  expect(decide({ ...seen, troubles: [] }).actions).toEqual([]);
+  const decision = decide(seen);
+  expect(decision.hold).toEqual({
+    reason: 'ImagePullFailed',
+    message: '0 of 2 pods of revision r2 are ready. Pod p1 cannot get image web:2: no such image.',
+  });
+  world.execute(decision, seen);
+  world.advance(61_000);
+  const last = decide({ ...world.observe(), troubles });
+  expect(last.transitions[0]).toMatchObject({
+    reason: 'DeadlineExceeded',
+    message: expect.stringContaining('no such image'),
+  });
+});
+
 describe('which revision', () => {
   test('another template while Progressing: route 0, drain, un-pause, and the same order again', () => {
     const world = running();

@@ -6,7 +6,7 @@
 import type { Run } from '../api/status.ts';
 import { nextStep } from '../../steppers/plan.ts';
 import type { StatusPatch } from './write.ts';
-import { act, hold, raise, say, type Unnamed, until, write } from './write.ts';
+import { act, awaitPods, hold, raise, say, type Unnamed, until, withTrouble, write } from './write.ts';
 import { type Facts, formatTime, hasRouteMoved, isSettled, parseTime } from './facts.ts';
 import { resizePrimary } from './repair.ts';
 import { endRun } from './takeAway.ts';
@@ -65,15 +65,10 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
         say(
           'DeadlineExceeded',
           'error',
-          `${message} The deadline of ${settings.progressDeadlineMs / 1000} s has passed.`,
+          `${withTrouble(f, message)} The deadline of ${settings.progressDeadlineMs / 1000} s has passed.`,
         ),
       );
-    return {
-      actions: [],
-      transitions: [],
-      hold: { reason: 'CanaryNotReady', message },
-      nextTickMs: until(f, deadline),
-    };
+    return awaitPods(f, 'CanaryNotReady', message, until(f, deadline));
   }
   // With the replicas that a release brought along, so that from here on any other number is somebody's wish.
   const { replicas } = target;

@@ -6,7 +6,19 @@
 import type { RevisionRef, Run } from '../api/status.ts';
 import { nextPromotionWeight } from '../../steppers/plan.ts';
 import type { Said, StatusPatch } from './write.ts';
-import { act, hold, lower, raise, recorded, say, type Unnamed, until, write } from './write.ts';
+import {
+  act,
+  awaitPods,
+  hold,
+  lower,
+  raise,
+  recorded,
+  say,
+  type Unnamed,
+  until,
+  withTrouble,
+  write,
+} from './write.ts';
 import { type Facts, formatTime, isNewerThan, isReverted, parseTime } from './facts.ts';
 import { isAllReady, isPinned, mayCarry, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
@@ -59,18 +71,15 @@ function rollPrimary(f: Facts, run: Run): Unnamed {
   if (f.o.now >= deadline)
     return toBack(
       f,
-      `The primary did not become ready with revision ${run.revision} in ${settings.progressDeadlineMs / 1000} s.`,
+      withTrouble(
+        f,
+        `The primary did not become ready with revision ${run.revision} in ${settings.progressDeadlineMs / 1000} s.`,
+      ),
     );
   const failed = judgeOn(f, run, 'canary');
   if (failed) return failed;
-  // The phase says so already: waiting for pods is no news, and costs no write.
   const message = `The primary rolls to revision ${run.revision}.`;
-  return {
-    actions: [],
-    transitions: [],
-    hold: { reason: 'Promoting', message },
-    nextTickMs: untilNextCheck(f, run, deadline),
-  };
+  return awaitPods(f, 'Promoting', message, untilNextCheck(f, run, deadline));
 }
 
 /** Stage (4): traffic back to the primary, at once or in steps, judging on. */

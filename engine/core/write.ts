@@ -166,6 +166,26 @@ export function hold(
   return { actions: [{ kind: 'status', status }], transitions, hold: { reason, message }, nextTickMs };
 }
 
+/** How often pods that do not become ready are looked at, milliseconds. */
+const TROUBLE_MS = 10_000;
+
+/**
+ * Pods are waited for. That is no news and costs no write, until there is a trouble to tell: then it is told in the
+ * API's own words.
+ */
+export function awaitPods(f: Facts, reason: Reason, message: string, untilMs: number | undefined): Unnamed {
+  const nextTickMs = Math.max(1, Math.min(untilMs ?? TROUBLE_MS, TROUBLE_MS));
+  const [trouble] = f.o.troubles ?? [];
+  if (trouble) return hold(f, trouble.reason as Reason, withTrouble(f, message), nextTickMs);
+  return { actions: [], transitions: [], hold: { reason, message }, nextTickMs };
+}
+
+/** The sentence, and why it is so when that is known. */
+export function withTrouble(f: Facts, message: string): string {
+  const [trouble] = f.o.troubles ?? [];
+  return trouble ? `${message} ${trouble.message}` : message;
+}
+
 /** A run of what the target's template is now, in the phase in which it begins. */
 export function newRun(f: Facts, commandId = ''): Run {
   const target = f.o.target;

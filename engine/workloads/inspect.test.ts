@@ -6,7 +6,7 @@ import type { Sighting } from '../controller/observe.ts';
 import { createApiClient } from '../kubernetes/client.ts';
 import { createScriptedTransport, failure, json } from '../kubernetes/scriptedTransport.ts';
 import type { HttpResponse, KubernetesObject } from '../kubernetes/types.ts';
-import { inspectTarget, matchesSelector } from './inspect.ts';
+import { inspectPods, inspectTarget, matchesSelector } from './inspect.ts';
 
 function deployment(name: string, extra: Partial<KubernetesObject> = {}): KubernetesObject {
   return {
@@ -35,7 +35,8 @@ function sightingOf(parts: Partial<Sighting> & { annotations?: Record<string, st
     target: deployment('cart'),
     primary: undefined,
     apex: undefined,
-    canary: { annotations },
+    canary: { annotations, spec: {} },
+    object: { apiVersion: 'serin.dev/v1beta1' },
     ...rest,
   } as Sighting;
 }
@@ -279,6 +280,70 @@ describe('a primary that does not come up', () => {
     expect(problems).toEqual([
       { reason, message: `Pods of Deployment cart-primary cannot be created: ${message}.` },
     ]);
+  });
+});
+
+describe('the Secret of a MetricTemplate', () => {
+  const sighting = sightingOf({
+    canary: {
+      annotations: {},
+      spec: {
+        analysis: { metrics: [{ name: 'errors', templateRef: { name: 'errors', namespace: 'shared' } }] },
+      },
+    } as never,
+  });
+  const template = { spec: { provider: { type: 'prometheus', secretRef: { name: 'token' } }, query: 'x' } };
+  const server = (secret: HttpResponse) => {
+    const asked: string[] = [];
+    const scripted = createScriptedTransport(request => {
+      const { pathname } = new URL(request.path, 'http://api');
+      asked.push(pathname);
+      if (pathname.endsWith('/metrictemplates/errors'))
+        return json(200, { metadata: { name: 'errors', namespace: 'shared' }, ...template });
+      if (pathname.endsWith('/secrets/token')) return secret;
+      return json(200, { metadata: { resourceVersion: '1' }, items: [] });
+    });
+    return { asked, client: createApiClient(scripted.transport, { clock: systemClock }) };
+  };
+
+  test('missing: the metric is named, and what it needs', async () => {
+    const { client } = server(failure(404, 'NotFound', 'secrets "token" not found'));
+    expect(await inspectTarget(client, sighting)).toEqual([
+      {
+        reason: 'SecretNotFound',
+        field: 'spec.analysis.metrics[0].templateRef',
+        message: 'MetricTemplate errors needs Secret shared/token, which does not exist',
+      },
+    ]);
+  });
+
+  test('there, or not to be seen: no problem', async () => {
+    const there = server(json(200, { metadata: { name: 'token' }, data: { token: 'c2VjcmV0' } }));
+    expect(await inspectTarget(there.client, sighting)).toEqual([]);
+    expect(there.asked).toContain('/api/v1/namespaces/shared/secrets/token');
+    const denied = server(failure(403, 'Forbidden', 'no'));
+    expect(await inspectTarget(denied.client, sighting)).toEqual([]);
+  });
+});
+
+describe('pods that do not become ready during a rollout', () => {
+  test('are looked at by the labels of the arm that is not ready, and by no other', async () => {
+    const waiting = { reason: 'ErrImagePull', message: 'no such image' };
+    const pods = [
+      {
+        metadata: { name: 'p1', namespace: 'shop' },
+        status: { containerStatuses: [{ name: 'web', image: 'cart:9', state: { waiting } }] },
+      },
+    ];
+    const status = { observedGeneration: 1, availableReplicas: 0, updatedReplicas: 2 };
+    const { client, requests } = serverWith({ pods });
+    const sighting = sightingOf({
+      target: deployment('cart', { status }),
+      primary: deployment('cart-primary'),
+    });
+    expect(await inspectPods(client, sighting)).toMatchObject([{ reason: 'ImagePullFailed' }]);
+    expect(requests).toHaveLength(1);
+    expect(decodeURIComponent(requests[0]?.path ?? '')).toContain('labelSelector=app=cart');
   });
 });
 

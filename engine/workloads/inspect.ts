@@ -14,7 +14,8 @@ import {
   type ManagedFieldsEntry,
   type ResourceType,
 } from '../kubernetes/types.ts';
-import { primarySelector } from './service.ts';
+import { secretProblems } from './referencedSecrets.ts';
+import { primarySelector, targetSelector } from './service.ts';
 
 /** On a Canary: adopt although companions of the target would not select the primary's pods. */
 export const ALLOW_COMPANIONS_ANNOTATION = 'serin.dev/allow-companions';
@@ -80,12 +81,14 @@ function matchesExpression(
  */
 export async function inspectTarget(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]> {
   if (!sighting.target) return [];
-  const [autoscalers, companions, primary] = await Promise.all([
+  const [autoscalers, companions, primary, secrets] = await Promise.all([
     autoscalerProblems(client, sighting),
     companionProblems(client, sighting),
     primaryProblems(client, sighting),
+    secretProblems(client, sighting),
   ]);
-  return [...autoscalers, ...ownershipProblems(sighting), ...companions, ...primary].slice(0, PROBLEMS_MAX);
+  const problems = [...autoscalers, ...ownershipProblems(sighting), ...secrets, ...companions, ...primary];
+  return problems.slice(0, PROBLEMS_MAX);
 }
 
 type Listed = { items: KubernetesObject[]; problems: Problem[] };
@@ -234,14 +237,36 @@ function fixFor(
 }
 
 async function primaryProblems(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]> {
-  const { primary, label, names } = sighting;
-  if (!primary || !label || isReady(primary)) return [];
-  const problems = refusedPods(primary);
-  const labelSelector = Object.entries(primarySelector(label))
+  const { primary, label } = sighting;
+  return label ? await workloadProblems(client, primary, primarySelector(label)) : [];
+}
+
+/**
+ * Why pods of the target or the primary do not become ready during a rollout, in the API's own words; none while both
+ * are ready. One or two lists of pods, asked only when something has been waited for already.
+ */
+export async function inspectPods(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]> {
+  const { primary, target, label } = sighting;
+  if (!label) return [];
+  const [ofTarget, ofPrimary] = await Promise.all([
+    workloadProblems(client, target, targetSelector(label)),
+    workloadProblems(client, primary, primarySelector(label)),
+  ]);
+  return [...ofTarget, ...ofPrimary].slice(0, PROBLEMS_MAX);
+}
+
+async function workloadProblems(
+  client: PrioritisedClient,
+  deployment: KubernetesObject | undefined,
+  selector: Record<string, string>,
+): Promise<Problem[]> {
+  if (!deployment || isReady(deployment)) return [];
+  const labelSelector = Object.entries(selector)
     .map(([key, value]) => `${key}=${value}`)
     .join(',');
-  const pods = await listed(client, resources.pods, names.namespace, { optional: false, labelSelector });
-  return [...problems, ...pods.problems, ...podProblems(pods.items)];
+  const namespace = deployment.metadata.namespace ?? '';
+  const pods = await listed(client, resources.pods, namespace, { optional: false, labelSelector });
+  return [...refusedPods(deployment), ...pods.problems, ...podProblems(pods.items)];
 }
 
 function isReady(deployment: KubernetesObject): boolean {

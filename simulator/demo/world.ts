@@ -14,6 +14,7 @@ import { createInProcessScheduler } from '../../engine/controller/schedulerInPro
 import { createEngine, type Engine } from '../../engine/engine.ts';
 import { createApiClient } from '../../engine/kubernetes/client.ts';
 import { createTransport } from '../../engine/kubernetes/transport.ts';
+import { inspectPods, inspectTarget } from '../../engine/workloads/inspect.ts';
 import { createSmiStepper } from '../../steppers/smi.ts';
 import { createMemoryApi } from '../api/memory.ts';
 import { startControllers } from '../controllers/start.ts';
@@ -132,7 +133,8 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
         arm => versions[arm],
       ),
     }),
-    inspect: async () => [],
+    inspect: inspectTarget,
+    inspectPods,
     log,
   });
   await engine.start();
