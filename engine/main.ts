@@ -6,6 +6,7 @@ import { parseConfig, type Config } from './config.ts';
 import { createMeasure } from './controller/measure.ts';
 import { createBullmqScheduler } from './controller/schedulerBullmq.ts';
 import { createInProcessScheduler } from './controller/schedulerInProcess.ts';
+import { createSilenceWatch, type SilenceWatch } from './controller/silence.ts';
 import { createEngine, type Engine, type Log } from './engine.ts';
 import { createApiClient } from './kubernetes/client.ts';
 import { createDiscovery } from './kubernetes/discovery.ts';
@@ -43,6 +44,7 @@ async function run(config: Config, log: Log): Promise<void> {
     clock,
     version: VERSION,
     meshProvider: config.meshProvider,
+    schedulerSilentMs: () => silence?.silentMs() ?? 0,
     ofProcess: true,
   });
   const limiter = createLimiter({
@@ -69,20 +71,21 @@ async function run(config: Config, log: Log): Promise<void> {
     config.metricsServer === undefined
       ? noAnalyzer
       : createPrometheusAnalyzer({ address: config.metricsServer });
+  const scheduler = isShared
+    ? createBullmqScheduler({
+        redisUrl: config.redisUrl ?? '',
+        prefix: config.redisPrefix,
+        concurrency: config.tickConcurrency,
+        clock,
+        log,
+      })
+    : createInProcessScheduler({ clock, log, concurrency: config.tickConcurrency });
   const engine: Engine = createEngine({
     clock,
     client,
     random,
     stepper: chosen.stepper,
-    scheduler: isShared
-      ? createBullmqScheduler({
-          redisUrl: config.redisUrl ?? '',
-          prefix: config.redisPrefix,
-          concurrency: config.tickConcurrency,
-          clock,
-          log,
-        })
-      : createInProcessScheduler({ clock, log, concurrency: config.tickConcurrency }),
+    scheduler,
     apiGroup: config.apiGroup,
     namespaces: config.namespace,
     selectorLabels: config.selectorLabels,
@@ -96,6 +99,10 @@ async function run(config: Config, log: Log): Promise<void> {
     log,
   });
 
+  const silence: SilenceWatch | undefined = isShared
+    ? createSilenceWatch({ clock, scheduler, controller: engine.controller, isLeader: lease.isLeader, log })
+    : undefined;
+
   const { tlsCertFile, tlsKeyFile } = config;
   let isStarted = false;
   const server = createServer({
@@ -104,8 +111,11 @@ async function run(config: Config, log: Log): Promise<void> {
     client,
     canaryType: engine.world.types.canaries,
     metrics,
+    // A silent scheduler is said, but REST goes on: people must be able to abort.
     isReady: () =>
-      isStarted ? { ok: true, reasons: [] } : { ok: false, reasons: ['the caches are not filled yet'] },
+      isStarted
+        ? { ok: true, reasons: scheduler.isHealthy() ? [] : ['the scheduler is silent'] }
+        : { ok: false, reasons: ['the caches are not filled yet'] },
     insecureHttp: config.insecureHttp,
     bindAddress:
       config.bindAddress ?? (process.env['KUBERNETES_SERVICE_HOST'] === undefined ? '127.0.0.1' : '0.0.0.0'),
@@ -125,6 +135,7 @@ async function run(config: Config, log: Log): Promise<void> {
   await engine.start();
   isStarted = true;
   const competing = lease.run(stopping.signal);
+  void silence?.run(stopping.signal);
   log.info(
     { version: VERSION, provider: chosen.stepper.provider, namespaces: config.namespace },
     'serin runs',

@@ -28,6 +28,7 @@ export const reasons = {
   Contested: 'Another manager keeps taking back a field that Serin writes.',
   Uncontested: 'Nobody takes back what Serin writes.',
   Serving: 'The apex Service has ready endpoints.',
+  SchedulerSilent: 'The shared scheduler does not answer; traffic is only held or taken away.',
   CacheStale: 'A watch has been silent for too long; traffic is not raised on old knowledge.',
   CrdsOutdated: 'The served CRDs lack fields that Serin needs.',
   Adopting: 'The primary, the Services and the route are being created.',

@@ -5,6 +5,7 @@
 import type { Canary } from '../api/decode.ts';
 import { decide, decideUrgent } from '../core/decide.ts';
 import type { Decision } from '../core/decision.ts';
+import { decideInSilence } from '../core/silence.ts';
 import { parseTime } from '../core/facts.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
 import { isAllReady } from '../core/readiness.ts';
@@ -50,9 +51,14 @@ interface Inspection {
   problems: Problem[];
 }
 
+export type TickMode = 'full' | 'lowerOnly';
+
 export interface Controller {
   start(): void;
-  tick(key: string, signal: AbortSignal): Promise<number | undefined>;
+  /** `lowerOnly`: the scheduler is silent, and nothing may rise, start or be promoted. */
+  tick(key: string, signal: AbortSignal, mode?: TickMode): Promise<number | undefined>;
+  /** The canaries that have traffic now, as the caches say. */
+  carrying(): { key: string; intervalMs: number }[];
   /** Arms a tick for every canary that needs one. Walks the caches, never the API. */
   resync(): Promise<void>;
 }
@@ -123,11 +129,12 @@ export function createController(parts: Parts): Controller {
   /** One observe, decide, act. The answer names the arm when metrics are wanted first. */
   async function pass(
     key: string,
+    mode: TickMode,
     judgement?: Judgement,
   ): Promise<{ next: number | undefined | 'again' } | { measure: 'canary' | 'primary'; sighting: Sighting }> {
     const sighting = look(key, judgement);
     if (!sighting) return { next: undefined };
-    const decision = decide(sighting.observation);
+    const decision = (mode === 'lowerOnly' ? decideInSilence : decide)(sighting.observation);
     if (decision.measure) return { measure: decision.measure, sighting };
     return { next: await carryOut(key, sighting, decision) };
   }
@@ -166,13 +173,17 @@ export function createController(parts: Parts): Controller {
     );
   }
 
-  async function tick(key: string, signal: AbortSignal): Promise<number | undefined> {
+  async function tick(
+    key: string,
+    signal: AbortSignal,
+    mode: TickMode = 'full',
+  ): Promise<number | undefined> {
     if (!parts.isActive()) return undefined;
     await inspectIfNew(key);
     inspectIfWaiting(key);
     let judgement: Judgement | undefined;
     for (let count = 0; count < PASSES_MAX && !signal.aborted; count++) {
-      const answer = await exclusively(key, () => pass(key, judgement));
+      const answer = await exclusively(key, () => pass(key, mode, judgement));
       judgement = undefined;
       if ('measure' in answer) judgement = await parts.measure(answer.sighting, answer.measure, signal);
       else if (answer.next !== 'again') return answer.next;
@@ -238,6 +249,14 @@ export function createController(parts: Parts): Controller {
       );
     },
     tick,
+    carrying() {
+      return stores.canaries.all().flatMap(object => {
+        const key = objectKey(object.metadata.namespace, object.metadata.name);
+        const observation = look(key)?.observation;
+        const isCarrying = (observation?.route?.canaryWeight ?? 0) > 0;
+        return observation && isCarrying ? [{ key, intervalMs: observation.settings.intervalMs }] : [];
+      });
+    },
     async resync() {
       const due = new Map<string, number>();
       for (const object of stores.canaries.all()) {

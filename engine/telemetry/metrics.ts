@@ -13,6 +13,8 @@ export interface MetricsOptions {
   clock: Clock;
   version: string;
   meshProvider: string;
+  /** For how long the scheduler has been silent, milliseconds; asked when scraped. */
+  schedulerSilentMs?: () => number;
   /** Whether memory, CPU and event loop of this process are measured too. */
   ofProcess?: boolean;
 }
@@ -55,6 +57,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
     labelNames: ['version', 'mesh_provider'],
     registers: [registry],
   }).set({ version: options.version, mesh_provider: options.meshProvider }, 1);
+
+  const { schedulerSilentMs = () => 0 } = options;
+  new Gauge({
+    name: 'serin_scheduler_silent_seconds',
+    help: 'For how long the shared scheduler has not answered; 0 while it does.',
+    registers: [registry],
+    collect() {
+      this.set(schedulerSilentMs() / 1_000);
+    },
+  });
 
   return {
     contentType: registry.contentType,
