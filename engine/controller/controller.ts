@@ -6,7 +6,7 @@ import type { Canary } from '../api/decode.ts';
 import { decide, decideUrgent } from '../core/decide.ts';
 import type { Decision } from '../core/decision.ts';
 import { decideInSilence } from '../core/silence.ts';
-import { parseTime } from '../core/facts.ts';
+import { isRunning, parseTime } from '../core/facts.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
 import { isAllReady } from '../core/readiness.ts';
 import { objectKey, type KubernetesObject } from '../kubernetes/types.ts';
@@ -258,7 +258,7 @@ export function createController(parts: Parts): Controller {
       });
     },
     async resync() {
-      const due = new Map<string, number>();
+      const due: { key: string; at: number; urgency: number }[] = [];
       for (const object of stores.canaries.all()) {
         const key = objectKey(object.metadata.namespace, object.metadata.name);
         index.set(key, object);
@@ -266,12 +266,22 @@ export function createController(parts: Parts): Controller {
         if (!sighting) continue;
         const decision = decide(sighting.observation);
         const wantsNow = decision.actions.length > 0 || decision.measure !== undefined;
-        if (wantsNow) due.set(key, clock.now());
-        else if (decision.nextTickMs !== undefined) due.set(key, clock.now() + decision.nextTickMs);
+        const delayMs = wantsNow ? 0 : decision.nextTickMs;
+        if (delayMs === undefined) continue;
+        due.push({ key, at: clock.now() + delayMs, urgency: urgencyOf(sighting.observation, decision) });
       }
-      if (parts.isActive()) await scheduler.ensure(due);
+      // Schedulers take them in this order: after a start, the traffic that has to leave comes before all else.
+      due.sort((a, b) => a.urgency - b.urgency);
+      if (parts.isActive()) await scheduler.ensure(new Map(due.map(({ key, at }) => [key, at])));
     },
   };
+}
+
+/** 0: traffic has to leave. 1: a rollout goes on. 2: everything else. */
+function urgencyOf({ status, route }: Observation, decision: Decision): 0 | 1 | 2 {
+  const isTakeAway = decision.actions.some(action => action.kind === 'route' && action.mode === 'lower');
+  if (isTakeAway && (route?.canaryWeight ?? 0) > 0) return 0;
+  return status.phase !== undefined && isRunning(status.phase) ? 1 : 2;
 }
 
 /** Since when the pods of a rollout are waited for; undefined when they are not. Milliseconds since the epoch. */

@@ -85,11 +85,11 @@ test('the first takes the lease and keeps it with one request a renewal; the sec
   await advance(clock, 10_000, [a.lease, b.lease]);
   const before = a.requests();
   await advance(clock, 60_000, [a.lease, b.lease]);
-  expect(a.requests() - before).toBe(12);
+  expect(a.requests() - before).toBe(15);
   expect([a.changes, b.changes]).toEqual([[true], []]);
   expect(server.stored()!.spec).toMatchObject({
     holderIdentity: 'pod-a_1',
-    leaseDurationSeconds: 15,
+    leaseDurationSeconds: 12,
     leaseTransitions: 0,
     renewTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/),
   });
