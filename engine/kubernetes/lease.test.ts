@@ -231,3 +231,19 @@ test('an API server that does not answer at all never makes anybody lead', async
   await clock.advance(20_000);
   await done;
 });
+
+test('after the sudden end of a holder a standby leads within 15 s, wherever in its term that comes', async () => {
+  for (const aliveMs of [0, 1_500, 3_900]) {
+    const clock = createVirtualClock(1_700_000_000_000);
+    const server = createLeaseServer();
+    const a = contender(clock, server, 'pod-a', '1');
+    await clock.advance(0);
+    const b = contender(clock, server, 'pod-b', '2');
+    await advance(clock, 20_000 + aliveMs, [a.lease, b.lease]);
+    expect([a.lease.isLeader(), b.lease.isLeader()]).toEqual([true, false]);
+    await a.stop();
+    await advance(clock, 15_000, [a.lease, b.lease]);
+    expect(b.lease.isLeader()).toBe(true);
+    await b.stop();
+  }
+});
