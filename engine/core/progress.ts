@@ -126,7 +126,7 @@ export function progress(f: Facts): Unnamed {
     });
   }
   if (weight === 0) {
-    if (isPaused) return pausedHold(f, undefined);
+    if (isPaused) return pausedHold(f);
     if (settings.skipAnalysis) return startPromotion(f, run, 'skip', 'spec.skipAnalysis is set');
     const needed = settings.iterations - (f.status.iterations ?? 0);
     if (needed > 0) return check(f, run, parseTime(run.checkedAt ?? run.startedAt) + settings.intervalMs);
@@ -139,8 +139,10 @@ export function progress(f: Facts): Unnamed {
   );
 }
 
-function pausedHold(f: Facts, nextTickMs: number | undefined): Unnamed {
-  return hold(f, 'Paused', `The run was paused by ${f.status.paused?.by ?? 'a person'}.`, nextTickMs);
+/** That it was paused has been written with the command: it is not said a second time. */
+function pausedHold(f: Facts): Unnamed {
+  const message = `The run was paused by ${f.status.paused?.by ?? 'a person'}.`;
+  return { actions: [], transitions: [], hold: { reason: 'Paused', message }, nextTickMs: undefined };
 }
 
 function firstStep(f: Facts, run: Run): Unnamed {
