@@ -163,7 +163,10 @@ export const canaryStatusSchema = z.object({
     .max(TRANSITIONS_MAX)
     .optional()
     .describe('The last transitions, oldest first.'),
-  notified: z.int().optional().describe('Number of the last transition that receivers have accepted.'),
+  notified: z
+    .int()
+    .optional()
+    .describe('Number of the last transition of which no message is on its way any more.'),
   history: z.array(rolloutSchema).max(HISTORY_MAX).optional().describe('Past rollouts, newest first.'),
 });
 

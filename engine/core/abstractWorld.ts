@@ -165,6 +165,7 @@ export function createAbstractWorld(settings: Settings = testSettings) {
       goodReplicas: 2,
       command: pending,
       staleCaches: [],
+      notified: 0,
       judgement: judged,
     });
   }

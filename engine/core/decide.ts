@@ -4,7 +4,7 @@
  * or raises; it is also what `decideUrgent` may do beside a running tick.
  */
 import type { Decision } from './decision.ts';
-import { factsOf, type Facts, hasRouteMoved, isSettled } from './facts.ts';
+import { factsOf, type Facts, hasRouteMoved, isRunning, isSettled } from './facts.ts';
 import type { Observation } from './observation.ts';
 import { adopt, terminate } from './adopt.ts';
 import { followRoute, restoreRoute, staleRoute, strandedRun } from './fence.ts';
@@ -94,7 +94,8 @@ function firstOf(facts: Facts, rules: readonly Rule[]): Decision | undefined {
 
 /** An object that is not accepted: nothing starts and nothing rises; what takes traffic away has been asked before. */
 function refuse(f: Facts): Unnamed | undefined {
-  const [problem] = f.o.problems;
+  const isUnderWay = f.run !== undefined && f.status.phase !== undefined && isRunning(f.status.phase);
+  const problem = f.o.problems.find(one => !(isUnderWay && one.sparesRun));
   if (!problem) return undefined;
   return hold(
     f,

@@ -51,6 +51,8 @@ export interface Problem {
   reason: string;
   field?: string;
   message: string;
+  /** Nothing new starts, but a run that is under way goes on and is judged: a frozen canary would be worse. */
+  sparesRun?: boolean;
 }
 
 export interface Observation {
@@ -87,6 +89,8 @@ export interface Observation {
   command: Command | undefined;
   /** Caches that have not been live for 90 s. A raise needs that there are none. */
   staleCaches: string[];
+  /** Number of the last transition of which no message is on its way; rides on the next status write. 0: none yet. */
+  notified: number;
   /** Results of queries that a former decision asked for. */
   judgement: Judgement | undefined;
 }

@@ -53,6 +53,8 @@ export function nextStatus(
   if (transitions.length)
     merged.transitions = [...(f.status.transitions ?? []), ...transitions].slice(-TRANSITIONS_MAX);
   if (merged.phase !== f.status.phase) merged.lastTransitionTime = at;
+  const notified = Math.max(f.status.notified ?? 0, f.o.notified);
+  if (notified > 0) merged.notified = notified;
   const last = said.at(-1);
   merged.conditions = conditionsOf(f, merged, last);
   const status = Object.fromEntries(
