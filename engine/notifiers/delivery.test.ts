@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { createVirtualClock } from '../../simulator/clock.ts';
 import { sampleNotification } from './contract.ts';
-import { type Addressee, createDelivery, type DeliveryOutcome } from './delivery.ts';
+import { type Addressee, createDelivery, type Delivery, type DeliveryOutcome } from './delivery.ts';
 import type { Severity } from './notifier.ts';
 import { ADDRESS_REFUSED, type PostAnswer, type PostRequest } from './post.ts';
 
@@ -35,29 +35,66 @@ function to(host: string, severity?: Severity): Addressee {
   return { key: host, ...(severity ? { severity } : {}), receiver: () => receiver };
 }
 
+const overOf = (delivery: Delivery, numbers: number[]) =>
+  numbers.filter(number => delivery.isOver(`u/${number}`));
+
 const note = (number: number, severity: Severity = 'info', uid = 'u') =>
   sampleNotification({ id: `${uid}/${number}`, severity });
 
-test('what is told arrives in order, and the cursor follows', async () => {
+test('what is told arrives in order, and is over then', async () => {
   const { clock, posted, delivery } = setUp(() => OK);
   for (const number of [1, 2, 3]) delivery.told(note(number), [to('a')]);
-  expect(delivery.deliveredThrough('u')).toBe(0);
+  expect(overOf(delivery, [1, 2, 3])).toEqual([]);
   await clock.advance(0);
   expect(posted.map(one => one.id)).toEqual(['u/1', 'u/2', 'u/3']);
-  expect(delivery.deliveredThrough('u')).toBe(3);
-  expect(delivery.deliveredThrough('other')).toBe(0);
+  expect(overOf(delivery, [1, 2, 3, 4])).toEqual([1, 2, 3]);
+  expect(delivery.isOver('other/1')).toBe(false);
 });
 
-test('a dead receiver delays nobody else, holds the cursor, and is given up after five tries', async () => {
+test('what was told long ago is forgotten, but not while it is on its way', async () => {
+  const { clock, delivery } = setUp(request => (request.url.includes('dead') ? 'hang' : OK));
+  delivery.told(note(1), [to('dead')]);
+  for (let number = 2; number <= 100; number++) delivery.told(note(number), [to('a')]);
+  await clock.advance(0);
+  delivery.told(note(101), [to('a')]);
+  await clock.advance(0);
+  expect(delivery.isOver('u/101')).toBe(true);
+  delivery.told(note(1), [to('a')]);
+  await clock.advance(0);
+  expect(delivery.isOver('u/1')).toBe(false);
+  await delivery.close();
+});
+
+test('a flush waits for what is on its way, and no longer than its deadline', async () => {
+  const { clock, delivery } = setUp(request => (request.url.includes('dead') ? 'hang' : OK));
+  const flushed = async (ms: number) => {
+    let isFlushed = false;
+    void delivery.flush(ms).then(() => (isFlushed = true));
+    return async (afterMs: number) => {
+      await clock.advance(afterMs);
+      return isFlushed;
+    };
+  };
+  delivery.told(note(1), [to('a')]);
+  expect(await (await flushed(5_000))(0)).toBe(true);
+  delivery.told(note(2), [to('dead')]);
+  const after = await flushed(5_000);
+  expect(await after(4_999)).toBe(false);
+  expect(await after(1)).toBe(true);
+  expect(delivery.isOver('u/2')).toBe(false);
+  await delivery.close();
+});
+
+test('a dead receiver delays nobody else, stays on its way, and is given up after five tries', async () => {
   const { clock, posted, outcomes, delivery } = setUp(({ url }) => (url.includes('dead') ? 'hang' : OK));
   for (const number of [1, 2]) delivery.told(note(number), [to('dead'), to('alive')]);
   await clock.advance(0);
   expect(posted.filter(one => one.host === 'alive').map(one => one.id)).toEqual(['u/1', 'u/2']);
-  expect(delivery.deliveredThrough('u')).toBe(0);
+  expect(overOf(delivery, [1, 2])).toEqual([]);
   await clock.advance(5 * 10_000 + 5_000 + 10_000 + 20_000 + 40_000);
   expect(outcomes).toContainEqual(['dead', 'givenUp']);
   expect(posted.filter(one => one.id === 'u/1' && one.host === 'dead')).toHaveLength(5);
-  expect(delivery.deliveredThrough('u')).toBe(1);
+  expect(overOf(delivery, [1, 2])).toEqual([1]);
 });
 
 test('tries wait 5, 10, 20, 40 seconds at most, and as long as the receiver asks, up to a minute', async () => {
@@ -88,7 +125,7 @@ test('a refusal is final', async () => {
     await clock.advance(600_000);
     expect(posted).toHaveLength(1);
     expect(outcomes).toEqual([['a', 'refused']]);
-    expect(delivery.deliveredThrough('u')).toBe(1);
+    expect(delivery.isOver('u/1')).toBe(true);
   }
 });
 
@@ -112,7 +149,7 @@ test('a receiver whose Secret cannot be read is tried again, and its type is che
 test('only wanted severities are sent; what nobody wants is done at once', async () => {
   const { clock, posted, delivery } = setUp(() => OK);
   delivery.told(note(1, 'info'), [to('warnings', 'warn')]);
-  expect(delivery.deliveredThrough('u')).toBe(1);
+  expect(delivery.isOver('u/1')).toBe(true);
   delivery.told(note(2, 'warn'), [to('warnings', 'warn'), to('errors', 'error'), to('all')]);
   await clock.advance(0);
   expect(posted.map(one => one.host).sort()).toEqual(['all', 'warnings']);
@@ -138,18 +175,18 @@ test('a full queue drops its oldest info first, and errors last', async () => {
   expect(outcomes).toEqual([]);
   delivery.told(note(1_001, 'error'), [to('a')]);
   expect(outcomes).toEqual([['a', 'dropped']]);
-  expect(delivery.deliveredThrough('v')).toBe(3);
+  expect(delivery.isOver('v/3')).toBe(true);
   await clock.advance(0);
   await delivery.close();
 });
 
-test('closing stops what is on its way, and the cursor does not pass it', async () => {
+test('closing stops what is on its way, and it is not over', async () => {
   const { clock, posted, delivery } = setUp(() => 'hang');
   delivery.told(note(7), [to('a')]);
   delivery.told(note(8), [to('a')]);
   await clock.advance(1_000);
   await delivery.close();
-  expect(delivery.deliveredThrough('u')).toBe(6);
+  expect(overOf(delivery, [6, 7, 8])).toEqual([]);
   delivery.told(note(9), [to('a')]);
   await clock.advance(600_000);
   expect(posted).toHaveLength(1);

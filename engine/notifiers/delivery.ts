@@ -21,7 +21,8 @@ export interface Addressee {
 }
 
 /** How the way of one notification to one receiver ended. */
-export type DeliveryOutcome = 'delivered' | 'refused' | 'givenUp' | 'dropped';
+export const DELIVERY_OUTCOMES = ['delivered', 'refused', 'givenUp', 'dropped'] as const;
+export type DeliveryOutcome = (typeof DELIVERY_OUTCOMES)[number];
 
 export interface DeliveryOptions {
   clock: Clock;
@@ -33,17 +34,16 @@ export interface DeliveryOptions {
 }
 
 export interface Delivery {
-  /**
-   * Takes a notification for those who want its severity, and returns at once. The numbers of a canary's
-   * notifications (the end of their id) must rise; one that was taken before is ignored.
-   */
+  /** Takes a notification for those who want its severity, and returns at once. One that was taken before is ignored. */
   told(notification: Notification, addressees: readonly Addressee[]): void;
   /**
-   * The highest number up to which nothing of this canary is on its way any more: delivered, refused, given up or
-   * dropped. 0 when nothing was told since the start. Never go back behind a greater number that is recorded already.
+   * Whether this notification was taken here and is on its way to nobody any more: delivered, refused, given up or
+   * dropped. False for one that was never taken, because whoever did take it may still be at it.
    */
-  deliveredThrough(canaryUid: string): number;
-  /** Stops at once. What was on its way stays undelivered, and `deliveredThrough` says so. */
+  isOver(id: string): boolean;
+  /** Resolves when nothing is on its way, or after `deadlineMs`. */
+  flush(deadlineMs: number): Promise<void>;
+  /** Stops at once. What was on its way stays undelivered, and `isOver` says so. */
   close(): Promise<void>;
 }
 
@@ -53,6 +53,8 @@ const QUEUED_MAX = 1_000;
 const QUEUES_MAX = 1_000;
 /** Canaries whose numbers are remembered; the status remembers the others. */
 const CANARIES_MAX = 10_000;
+/** Numbers that are remembered of each; a status keeps the last 12 transitions, and nobody asks for older ones. */
+const NUMBERS_MAX = 64;
 /** Over about a minute and a quarter: a receiver that restarts is back by then. */
 const TRIES_MAX = 5;
 const BACKOFF_MS = 5_000;
@@ -70,12 +72,12 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   const { clock, random, log, onOutcome } = options;
   const queues = new Map<string, Item[]>();
   const running = new Set<Promise<void>>();
-  const cursors = createCursors();
+  const ledger = createLedger();
   const stopping = new AbortController();
 
   function end(item: Item, outcome: DeliveryOutcome, details: { tries?: number; why?: string } = {}): void {
     const { notification, addressee } = item;
-    cursors.close(notification.id);
+    ledger.close(notification.id);
     onOutcome?.(outcome, addressee.key);
     if (outcome === 'delivered') return;
     const fields = { receiver: addressee.key, notification: notification.id, outcome, ...details };
@@ -125,10 +127,20 @@ export function createDelivery(options: DeliveryOptions): Delivery {
     told(notification, addressees) {
       if (stopping.signal.aborted) return;
       const wanting = addressees.filter(one => wants(one.severity, notification.severity));
-      if (!cursors.open(notification.id, wanting.length)) return;
+      if (!ledger.open(notification.id, wanting.length)) return;
       for (const addressee of wanting) enqueue({ notification, addressee });
     },
-    deliveredThrough: cursors.through,
+    isOver: ledger.isOver,
+    async flush(deadlineMs) {
+      const emptied = new AbortController();
+      // A queue that is emptied may have been filled again meanwhile.
+      const emptying = async () => {
+        while (running.size > 0) await Promise.all(running);
+        emptied.abort();
+      };
+      void emptying();
+      await clock.sleep(deadlineMs, emptied.signal);
+    },
     async close() {
       stopping.abort();
       await Promise.all(running);
@@ -189,39 +201,45 @@ function codeOf(error: unknown): string {
   return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : 'unreachable';
 }
 
-/** Per canary: the highest number that was told, and how many receivers each open number still waits for. */
-function createCursors() {
-  const canaries = new Map<string, { told: number; open: Map<number, number> }>();
+/** How many receivers each notification still waits for, by canary and number. */
+function createLedger() {
+  const canaries = new Map<string, Map<number, number>>();
 
   return {
     /** False when the number was told before. */
     open(id: string, receivers: number): boolean {
       const { uid, number } = partsOf(id);
-      const known = canaries.get(uid) ?? { told: 0, open: new Map<number, number>() };
-      if (number <= known.told) return false;
-      known.told = number;
-      if (receivers > 0) known.open.set(number, receivers);
+      const waiting = canaries.get(uid) ?? new Map<number, number>();
+      if (waiting.has(number)) return false;
+      waiting.set(number, receivers);
+      forgetOldest(waiting);
       // Whoever was told of last stands last; the first is the one to forget.
       canaries.delete(uid);
-      canaries.set(uid, known);
+      canaries.set(uid, waiting);
       if (canaries.size > CANARIES_MAX) canaries.delete(canaries.keys().next().value!);
       return true;
     },
     close(id: string): void {
       const { uid, number } = partsOf(id);
-      const open = canaries.get(uid)?.open;
-      const left = (open?.get(number) ?? 0) - 1;
-      if (left > 0) open?.set(number, left);
-      else open?.delete(number);
+      const waiting = canaries.get(uid);
+      const left = waiting?.get(number);
+      if (left !== undefined && left > 0) waiting?.set(number, left - 1);
     },
-    through(uid: string): number {
-      const known = canaries.get(uid);
-      if (!known) return 0;
-      // Numbers were put in rising: the first is the least.
-      const [least] = known.open.keys();
-      return least === undefined ? known.told : least - 1;
+    isOver(id: string): boolean {
+      const { uid, number } = partsOf(id);
+      return canaries.get(uid)?.get(number) === 0;
     },
   };
+}
+
+/** Only of those that are over: the bound of the queues bounds the others. */
+function forgetOldest(waiting: Map<number, number>): void {
+  if (waiting.size <= NUMBERS_MAX) return;
+  for (const [number, left] of waiting) {
+    if (left > 0) continue;
+    waiting.delete(number);
+    return;
+  }
 }
 
 function partsOf(id: string): { uid: string; number: number } {
