@@ -48,14 +48,16 @@ export const RULES: readonly Rule[] = [
   },
   { name: 'raisedByOthers', isUrgent: true, apply: raisedByOthers },
   { name: 'strandedRun', isUrgent: true, apply: strandedRun },
-  { name: 'followEnded', isUrgent: true, apply: f => (f.routeWeight === 0 ? followRoute(f) : undefined) },
+  // Following is not urgent, because no traffic waits for it: another replica that saw the route before the status would
+  // write the end of a run without what whoever ended it knows (the values that failed).
+  { name: 'followEnded', isUrgent: false, apply: f => (f.routeWeight === 0 ? followRoute(f) : undefined) },
   { name: 'revert', isUrgent: true, apply: revert },
   { name: 'abort', isUrgent: true, apply: abort },
   { name: 'supersede', isUrgent: true, apply: supersede },
   { name: 'unready', isUrgent: true, apply: unready },
   { name: 'unpinned', isUrgent: true, apply: unpinned },
   { name: 'stray', isUrgent: true, apply: stray },
-  { name: 'followRoute', isUrgent: true, apply: f => (hasRouteMoved(f) ? followRoute(f) : undefined) },
+  { name: 'followRoute', isUrgent: false, apply: f => (hasRouteMoved(f) ? followRoute(f) : undefined) },
   { name: 'staleRoute', isUrgent: true, apply: staleRoute },
   { name: 'giveUpPromotion', isUrgent: true, apply: giveUpPromotion },
   { name: 'restoreObjects', isUrgent: true, apply: restoreObjects },

@@ -248,7 +248,8 @@ describe('repair', () => {
         routeEpoch: epoch,
         history: [{ revision: 'r2', reason }],
       });
-      expect(decideUrgent(seen)?.rule).toBe('followEnded');
+      // In a tick only: beside whoever ended it, and is about to write why, another replica would win half of the time.
+      expect(decideUrgent(seen)).toBeUndefined();
     },
   );
 
