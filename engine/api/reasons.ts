@@ -12,6 +12,7 @@ export const reasons = {
   MetricTemplateRefused: 'A metric refers to a MetricTemplate that is not valid or not supported.',
   AlertProviderNotFound: 'An alert refers to an AlertProvider that does not exist.',
   AlertProviderRefused: 'An alert refers to an AlertProvider that is not valid or not supported.',
+  CrossNamespaceRef: 'A reference leads to another namespace, which this engine refuses.',
   SecretNotFound: 'A Secret that is referred to does not exist or lacks a key.',
   TargetNotFound: 'The target does not exist.',
   TargetTaken: 'An older Canary has the same target.',

@@ -14,6 +14,7 @@ export function sampleNotification(over: Partial<Notification> = {}): Notificati
     phase: 'Failed',
     revision: '5d9f7c6b54',
     canaryWeight: 0,
+    checks: [{ metric: 'errors', outcome: 'fail', value: 3, max: 0, query: 'sum(rate(x{a="b"}[1m])) > 0' }],
     fields: [{ title: 'Query', value: 'sum(rate(x{a="b"}[1m])) > 0' }],
     time: '2030-01-02T03:04:05.000Z',
     ...over,

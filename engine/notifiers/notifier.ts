@@ -3,9 +3,14 @@
  * delays nothing.
  */
 
+import type { CheckResult } from '../api/status.ts';
+
+/** A check with its value and bounds and, when it did not pass, its query where it has one of its own. */
+export type JudgedCheck = CheckResult & { query?: string };
+
 export type Severity = 'info' | 'warn' | 'error';
 
-/** One transition that a person wants to know. Derived from the status alone, so that a restart tells the same. */
+/** One transition that a person wants to know.  */
 export interface Notification {
   /** Unique per transition: `<canary uid>/<number>`; receivers may drop a repeated one. */
   id: string;
@@ -20,6 +25,8 @@ export interface Notification {
   canaryWeight: number;
   /** Title and value pairs, shown as fields. */
   fields: { title: string; value: string }[];
+  /** The checks that led to it, for programs; empty when none did. */
+  checks: JudgedCheck[];
   /** RFC 3339. */
   time: string;
   cluster?: string;

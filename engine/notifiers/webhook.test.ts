@@ -28,6 +28,7 @@ test('the body, with the fields that receivers of Flagger know', () => {
     target: 'cart',
     revision: '5d9f7c6b54',
     fields: [{ title: 'Query', value: 'sum(rate(x{a="b"}[1m])) > 0' }],
+    checks: [{ metric: 'errors', outcome: 'fail', value: 3, max: 0, query: 'sum(rate(x{a="b"}[1m])) > 0' }],
     time: '2030-01-02T03:04:05.000Z',
   });
 });

@@ -37,8 +37,20 @@ function addressOf({ address, token }: Receiver): { url: string; authorization?:
 }
 
 function bodyOf(notification: Notification): object {
-  const { id, severity, reason, message, canary, phase, revision, canaryWeight, fields, time, cluster } =
-    notification;
+  const {
+    id,
+    severity,
+    reason,
+    message,
+    canary,
+    phase,
+    revision,
+    canaryWeight,
+    fields,
+    checks,
+    time,
+    cluster,
+  } = notification;
   return {
     name: canary.name,
     namespace: canary.namespace,
@@ -58,6 +70,7 @@ function bodyOf(notification: Notification): object {
     target: canary.target,
     revision,
     fields,
+    checks,
     time,
     ...(cluster ? { cluster } : {}),
   };
