@@ -137,8 +137,11 @@ test('no secret is ever repeated', () => {
     refusal(['--redis-ulr=redis://:hunter2@r']),
     refusal(['--redis-url=redis://r', 'hunter2']),
     refusal(['redis://:hunter2@r']),
-    refusal([], { SLACK_URL: 'https://hooks.test/hunter2' }),
-    refusal(['-slack-url=https://hooks.test/hunter2']),
+    refusal([], { SLACK_URL: 'ftp://hooks.test/hunter2' }),
+    refusal(['-slack-url=hooks.test/hunter2']),
+    refusal(['--event-webhook', 'hunter2']),
+    refusal([], { EVENT_WEBHOOK_URL: 'hunter2' }),
+    refusal(['-slack-token=hunter2']),
   ];
   for (const message of refused) {
     expect(message).not.toContain('hunter2');

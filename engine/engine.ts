@@ -4,8 +4,10 @@
  */
 import type { Clock } from './clock.ts';
 import { type Controller, createController, type Listener } from './controller/controller.ts';
+import { createLanded } from './controller/landed.ts';
 import type { Sighting } from './controller/observe.ts';
 import type { Scheduler } from './controller/scheduler.ts';
+import { createTeller, type Teller, type TellOptions } from './controller/tell.ts';
 import { OWNER_LABEL, type Stores, type World } from './controller/world.ts';
 import type { Judgement, Problem } from './core/observation.ts';
 import type { PrioritisedClient } from './kubernetes/client.ts';
@@ -39,6 +41,10 @@ export interface EngineOptions {
   measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
   inspect(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
   inspectPods(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
+  /** Default: true. */
+  allowsCrossNamespaceRefs?: boolean;
+  /** Absent: nobody is told of anything, but by events. */
+  tell?: TellOptions;
   log: Log;
 }
 
@@ -53,10 +59,14 @@ export interface Engine {
   readonly controller: Controller;
   /** Resolves when every watch has its first list and ticks run. */
   start(): Promise<void>;
+  /** This replica has become the active one: tells people what nobody is known to have told. */
+  tellAgain(): void;
   stop(graceMs: number): Promise<void>;
 }
 
 const SYNC_POLL_MS = 20;
+/** What Canaries refer to is better known before they are looked at, but no rollout waits for whom it would tell. */
+const REFERENCES_SYNC_MS_MAX = 10_000;
 
 export function createEngine(options: EngineOptions): Engine {
   const { clock, client, random, log, scheduler } = options;
@@ -124,13 +134,29 @@ export function createEngine(options: EngineOptions): Engine {
     types: { canaries: types.canaries },
     selectorLabels: options.selectorLabels,
     defaults: { drainMs: options.drainMs },
+    allowsCrossNamespaceRefs: options.allowsCrossNamespaceRefs ?? true,
+    notified: (canary, status) => teller?.notified(canary, status) ?? status.notified ?? 0,
   };
   const events = createEventRecorder(client, { clock, reportingComponent: 'serin' });
+
+  const teller: Teller | undefined =
+    options.tell &&
+    createTeller(
+      options.tell,
+      () => world,
+      (object, { reason, message }) => events.record({ object, type: 'Warning', reason, message }),
+    );
+  const landed = createLanded();
 
   const listener: Listener = {
     decided(sighting, decision) {
       const key = objectKey(sighting.names.namespace, sighting.canary.name);
-      for (const transition of decision.transitions) {
+      const transitions = [
+        ...landed.of(sighting.canary.uid, sighting.observation.status),
+        ...decision.transitions,
+      ];
+      teller?.told(sighting.object, sighting.canary, transitions);
+      for (const transition of transitions) {
         log.info(
           { canary: key, rule: decision.rule, reason: transition.reason, detail: transition.message },
           'transition',
@@ -151,6 +177,7 @@ export function createEngine(options: EngineOptions): Engine {
           });
       }
     },
+    interrupted: (sighting, decision) => landed.doubt(sighting.canary.uid, decision.transitions),
     failed(key, message) {
       log.warn({ canary: key, detail: message }, 'a write failed');
     },
@@ -212,8 +239,9 @@ export function createEngine(options: EngineOptions): Engine {
     for (const set of sets) for (const namespace of wanted) set.follow(namespace);
   }
 
-  async function untilSynced(stores: readonly Store[]): Promise<void> {
-    while (!stopping.signal.aborted && !stores.every(store => store.synced()))
+  async function untilSynced(stores: readonly Store[], deadlineMs = Infinity): Promise<void> {
+    const deadline = clock.now() + deadlineMs;
+    while (!stopping.signal.aborted && clock.now() < deadline && !stores.every(store => store.synced()))
       await clock.sleep(SYNC_POLL_MS, stopping.signal);
   }
 
@@ -230,14 +258,17 @@ export function createEngine(options: EngineOptions): Engine {
     async start() {
       for (const store of running) store.start();
       await untilSynced([stores.canaries, stores.routes, stores.endpointSlices, stores.controllerRevisions]);
+      await untilSynced([stores.metricTemplates, stores.alertProviders], REFERENCES_SYNC_MS_MAX);
       followNamespaces();
       await untilSynced(sets);
       // From here on a new namespace is followed before its canary is woken: handlers run in order.
       stores.canaries.onChange(() => followNamespaces());
       controller.start();
+      if (options.isActive()) teller?.tellAgain();
       await scheduler.start((key, signal) => tickWhenSynced(key, signal));
       void resyncForever();
     },
+    tellAgain: () => teller?.tellAgain(),
     async stop(graceMs) {
       stopping.abort();
       await scheduler.stop(graceMs);

@@ -14,6 +14,9 @@ import { loadKubeConfig } from './kubernetes/kubeconfig.ts';
 import { createLease } from './kubernetes/lease.ts';
 import { createLimiter } from './kubernetes/limiter.ts';
 import { createTransport } from './kubernetes/transport.ts';
+import { createDelivery } from './notifiers/delivery.ts';
+import type { Receiver } from './notifiers/notifier.ts';
+import { createPost } from './notifiers/post.ts';
 import { createServer } from './server/server.ts';
 import { createLog } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
@@ -24,6 +27,8 @@ import { chooseStepper } from '../steppers/registry.ts';
 
 const VERSION = '0.1.0';
 const LEASE_NAME = 'serin';
+/** A receiver that answers at all does so within this; a pod has 30 s to end in all. */
+const TELL_GRACE_MS = 5_000;
 
 /** Without a server every metric is an error of its provider, which holds a rollout and says why. */
 const noAnalyzer: Analyzer = {
@@ -34,6 +39,15 @@ const noAnalyzer: Analyzer = {
       message: 'no metrics server: set --metrics-server or spec.metricsServer',
     })),
 };
+
+function slackOf({ slackUser, slackChannel }: Config, address: string): Receiver {
+  return {
+    type: 'slack',
+    address,
+    username: slackUser,
+    ...(slackChannel === undefined ? {} : { channel: slackChannel }),
+  };
+}
 
 async function run(config: Config, log: Log): Promise<void> {
   const clock = systemClock;
@@ -80,6 +94,8 @@ async function run(config: Config, log: Log): Promise<void> {
         log,
       })
     : createInProcessScheduler({ clock, log, concurrency: config.tickConcurrency });
+  const { post, close: closePost } = createPost({ environment: process.env });
+  const delivery = createDelivery({ clock, random, log, post, onOutcome: metrics.notification });
   const engine: Engine = createEngine({
     clock,
     client,
@@ -96,6 +112,15 @@ async function run(config: Config, log: Log): Promise<void> {
     measure: createMeasure({ world: () => engine.world, analyzer }),
     inspect: inspectTarget,
     inspectPods,
+    allowsCrossNamespaceRefs: !config.noCrossNamespaceRefs,
+    tell: {
+      delivery,
+      slack: config.slackUrl === undefined ? undefined : slackOf(config, config.slackUrl),
+      eventWebhook:
+        config.eventWebhook === undefined ? undefined : { type: 'webhook', address: config.eventWebhook },
+      clusterName: config.clusterName,
+      asksPrometheus: config.metricsServer !== undefined,
+    },
     log,
   });
 
@@ -130,7 +155,10 @@ async function run(config: Config, log: Log): Promise<void> {
   const stopping = new AbortController();
   lease.onChange(isLeader => {
     log.info({ isLeader }, isLeader ? 'this replica is active' : 'this replica stands by');
-    if (isLeader) void engine.controller.resync();
+    if (!isLeader) return;
+    // On one Redis all replicas act from their start on, and tell again what was left then.
+    if (!isShared) engine.tellAgain();
+    void engine.controller.resync();
   });
   await engine.start();
   isStarted = true;
@@ -150,6 +178,10 @@ async function run(config: Config, log: Log): Promise<void> {
   await lease.release();
   stopping.abort();
   await competing;
+  // Whoever takes over does not wait for this; what is cut off here is told again from the status.
+  await delivery.flush(TELL_GRACE_MS);
+  await delivery.close();
+  await closePost();
   await close();
 }
 

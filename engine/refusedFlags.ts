@@ -3,25 +3,18 @@
  * name with what to do instead, never ignored in silence. Supporting one means deleting its line.
  */
 
-const NO_NOTIFIERS = 'notifications are not sent yet; watch the events of the Canary';
 const NO_CREDENTIALS = 'reading credentials of the metrics server is not supported yet';
 
 export const refusedFlags: ReadonlyMap<string, string> = new Map([
-  ['slack-url', NO_NOTIFIERS],
-  ['slack-user', NO_NOTIFIERS],
-  ['slack-channel', NO_NOTIFIERS],
-  ['slack-token', 'Slack bots are not supported yet; watch the events of the Canary'],
+  ['slack-token', 'put the token of a Slack bot into the Secret of an AlertProvider, beside its address'],
   ['slack-proxy-url', 'HTTPS_PROXY and NO_PROXY say which proxy is used'],
-  ['msteams-url', 'Microsoft Teams is not supported yet; watch the events of the Canary'],
+  ['msteams-url', 'Microsoft Teams is not supported yet; use --event-webhook or Slack'],
   ['msteams-proxy-url', 'HTTPS_PROXY and NO_PROXY say which proxy is used'],
-  ['event-webhook', NO_NOTIFIERS],
-  ['cluster-name', NO_NOTIFIERS],
   ['metrics-server-username', NO_CREDENTIALS],
   ['metrics-server-password-file', NO_CREDENTIALS],
   ['metrics-server-token-file', NO_CREDENTIALS],
   ['metrics-server-ca-file', NO_CREDENTIALS],
   ['scrape-port', 'metrics are not read from pods yet; set --metrics-server'],
-  ['no-cross-namespace-refs', 'is not supported yet; restrict who may read MetricTemplates by RBAC'],
   ['master', 'put the address of the API server into a kubeconfig and use --kubeconfig'],
   ['kubeconfig-service-mesh', 'a mesh whose control plane is another cluster is not supported yet'],
   [

@@ -267,7 +267,9 @@ export const analysisSchema = withRules(
       .array(alertSchema)
       .max(16)
       .optional()
-      .describe('Who is told of the rollout; replaces the receivers given by flags. At most 16.'),
+      .describe(
+        'Who is told of the rollout, instead of the Slack that the flags of the engine name. At most 16.',
+      ),
     webhooks: z
       .array(webhookSchema)
       .max(32)

@@ -125,7 +125,6 @@ describe('what is not supported', () => {
     'spec.analysis.mirrorWeight': 50,
     'spec.analysis.sessionAffinity': { cookieName: 'c' },
     'spec.analysis.webhooks': [{ name: 'h', url: 'http://h.test' }],
-    'spec.analysis.alerts': [{ name: 'a', providerRef: { name: 'slack' } }],
     'spec.autoscalerRef': { apiVersion: 'autoscaling/v2', kind: 'HorizontalPodAutoscaler', name: 'web' },
     'spec.ingressRef': { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', name: 'web' },
     'spec.routeRef': { apiVersion: 'apisix.apache.org/v2', kind: 'ApisixRoute', name: 'web' },

@@ -99,7 +99,6 @@ export const unsupportedInCanary: readonly Unsupported[] = [
   field('spec.analysis.mirrorWeight', NEEDS_OTHER_MESH),
   field('spec.analysis.sessionAffinity', NEEDS_OTHER_MESH),
   field('spec.analysis.webhooks', NEEDS_HOOKS),
-  field('spec.analysis.alerts', 'is not supported yet: conditions and Kubernetes events tell of every step'),
 ];
 
 export const unsupportedInMetricTemplate: readonly Unsupported[] = [

@@ -13,13 +13,15 @@ import { objectKey, type KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName } from '../workloads/deployment.ts';
 import { act } from './act.ts';
 import { observe, type Sighting } from './observe.ts';
-import { refersTo } from './references.ts';
+import { alertsTo, refersTo } from './references.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { World } from './world.ts';
 
 /** What the controller tells the outside: events, notifications, logs and metrics hang on it. */
 export interface Listener {
   decided(sighting: Sighting, decision: Decision): void;
+  /** The writes of a decision met a conflict or an error; some may have landed, even one whose reply was lost. */
+  interrupted(sighting: Sighting, decision: Decision): void;
   failed(key: string, message: string): void;
   refused(object: KubernetesObject, problems: Problem[]): void;
 }
@@ -121,6 +123,7 @@ export function createController(parts: Parts): Controller {
       listener.decided(sighting, decision);
       return decision.actions.length > 0 && decision.nextTickMs === 0 ? 'again' : decision.nextTickMs;
     }
+    listener.interrupted(sighting, decision);
     if (outcome.kind === 'conflict') return CONFLICT_RETRY_MS;
     listener.failed(key, `${outcome.action}: ${outcome.error.message}`);
     return outcome.error.retryAfterMs ?? FAILURE_RETRY_MS;
@@ -237,6 +240,10 @@ export function createController(parts: Parts): Controller {
       stores.metricTemplates.onChange(template => {
         for (const object of stores.canaries.all())
           if (refersTo(object, template)) wake(objectKey(object.metadata.namespace, object.metadata.name));
+      });
+      stores.alertProviders.onChange(provider => {
+        for (const object of stores.canaries.all())
+          if (alertsTo(object, provider)) wake(objectKey(object.metadata.namespace, object.metadata.name));
       });
       stores.deployments.onChange(wakeOwner(object => [object.metadata.name]));
       stores.services.onChange(wakeOwner(object => [object.metadata.name]));

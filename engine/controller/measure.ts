@@ -2,7 +2,6 @@
  * From a canary's metrics to a judgement: queries rendered, providers chosen, answers turned into checks. It never
  * throws and decides nothing: what a check without a value means is the core's affair.
  */
-import { decodeMetricTemplate } from '../api/decode.ts';
 import type { Judgement } from '../core/observation.ts';
 import type { MetricSetting } from '../core/settings.ts';
 import { checkOf } from '../core/verdict.ts';
@@ -10,12 +9,9 @@ import * as resources from '../kubernetes/resources.ts';
 import { readyPods } from '../workloads/service.ts';
 import type { Analyzer, Measurement, MetricQuery } from '../../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../../analyzers/prometheus.ts';
-import { duration, successRate } from '../../analyzers/queries/linkerd.ts';
-import { prometheusDuration, renderQuery } from '../../analyzers/template.ts';
 import type { Sighting } from './observe.ts';
+import { type Arm, queryOf, templateOf } from './query.ts';
 import type { World } from './world.ts';
-
-type Arm = 'canary' | 'primary';
 
 /** All metrics of one check together. */
 const CHECK_DEADLINE_MS = 15_000;
@@ -91,52 +87,20 @@ async function resolve(
   arm: Arm,
   serverOf: (address: string | undefined) => Analyzer,
 ): Promise<Resolved> {
-  const { names, canary } = sighting;
-  const deployment = arm === 'canary' ? names.target : names.primaryWorkload;
-  const window = prometheusDuration(metric.windowMs);
-  const base = { metric: metric.name, kind: metric.kind, windowMs: metric.windowMs, arm };
-  const { metricsServer } = canary.spec;
-  if (metric.kind !== 'custom') {
-    const scope = { namespace: names.namespace, deployment, window };
-    const query = metric.kind === 'request-success-rate' ? successRate(scope) : duration(scope);
-    return { ok: true, analyzer: serverOf(metricsServer), query: { ...base, query } };
-  }
-  const variables = {
-    name: canary.name,
-    namespace: names.namespace,
-    target: names.target,
-    service: names.apex,
-    ingress: '',
-    route: '',
-    interval: window,
-    variables: { ...metric.variables },
-  };
-  if (metric.query !== undefined) {
-    const rendered = renderQuery(metric.query, variables);
-    return rendered.ok
-      ? { ok: true, analyzer: serverOf(metricsServer), query: { ...base, query: rendered.query } }
-      : rendered;
-  }
-  const reference = metric.template;
-  if (!reference) return { ok: false, message: 'the metric has neither a query nor a template' };
-  const object = world.stores.metricTemplates.get(reference.namespace, reference.name);
-  if (!object)
-    return { ok: false, message: `MetricTemplate ${reference.namespace}/${reference.name} does not exist` };
-  const decoded = decodeMetricTemplate(object);
-  if (!decoded.ok)
-    return {
-      ok: false,
-      message: `MetricTemplate ${reference.name}: ${decoded.problems[0]?.field} ${decoded.problems[0]?.expected}`,
-    };
-  const { provider, query } = decoded.metricTemplate.spec;
-  const rendered = renderQuery(query, variables);
+  const rendered = queryOf(world, sighting, metric, arm);
   if (!rendered.ok) return rendered;
-  const secret = await credentialsOf(world, reference.namespace, provider.secretRef?.name);
+  const { name, kind, windowMs } = metric;
+  const query: MetricQuery = { metric: name, kind, windowMs, arm, query: rendered.query };
+  if (!metric.template) return { ok: true, analyzer: serverOf(sighting.canary.spec.metricsServer), query };
+  const found = templateOf(world, metric);
+  if (!found.ok) return found;
+  const { provider } = found.template.spec;
+  const secret = await credentialsOf(world, metric.template.namespace, provider.secretRef?.name);
   if (!secret.ok) return secret;
   if (provider.address === undefined)
-    return { ok: false, message: `MetricTemplate ${reference.name} has no provider.address` };
+    return { ok: false, message: `MetricTemplate ${metric.template.name} has no provider.address` };
   const analyzer = createPrometheusAnalyzer({ address: provider.address, ...secret.credentials });
-  return { ok: true, analyzer, query: { ...base, query: rendered.query } };
+  return { ok: true, analyzer, query };
 }
 
 type Credentials = { username?: string; password?: string; bearerToken?: string };

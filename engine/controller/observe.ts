@@ -6,7 +6,7 @@ import { type Canary, decodeCanary, formatProblem } from '../api/decode.ts';
 import type { CanaryStatus } from '../api/status.ts';
 import { parseCommand } from '../core/commands.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
-import { settingsOf } from '../core/settings.ts';
+import { type Settings, settingsOf } from '../core/settings.ts';
 import type { KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName, type SelectorLabel, selectorLabelOf, workloadOf } from '../workloads/deployment.ts';
 import { isSameSelector, primarySelector, readyEndpoints, targetSelector } from '../workloads/service.ts';
@@ -75,7 +75,7 @@ function metadataOf(object: KubernetesObject): Partial<Canary> {
   };
 }
 
-/** Problems that one object alone does not show: another Canary, older, on the same target. */
+/** Problems that one object alone does not show: another Canary, older, on the same target; what it refers to. */
 function ownProblems(world: World, canary: Canary): Problem[] {
   const rivals = world.stores.canaries.all(canary.namespace).filter(other => {
     if (other.metadata.uid === canary.uid || other.spec?.targetRef?.name !== canary.spec.targetRef.name)
@@ -97,6 +97,21 @@ function rank(metadata: { creationTimestamp?: string; name: string }): string {
   return `${metadata.creationTimestamp ?? ''}/${metadata.name}`;
 }
 
+/** What the objects of a canary are called. */
+export function namesOf(
+  namespace: string,
+  { apexName, targetName }: Pick<Settings, 'apexName' | 'targetName'>,
+): Sighting['names'] {
+  return {
+    namespace,
+    apex: apexName,
+    primary: `${apexName}-primary`,
+    canary: `${apexName}-canary`,
+    target: targetName,
+    primaryWorkload: primaryName(targetName),
+  };
+}
+
 function sight(
   world: World,
   object: KubernetesObject,
@@ -107,14 +122,7 @@ function sight(
   const { stores } = world;
   const { namespace } = canary;
   const settings = settingsOf(canary, world.defaults);
-  const names = {
-    namespace,
-    apex: settings.apexName,
-    primary: `${settings.apexName}-primary`,
-    canary: `${settings.apexName}-canary`,
-    target: settings.targetName,
-    primaryWorkload: primaryName(settings.targetName),
-  };
+  const names = namesOf(namespace, settings);
   const target = stores.deployments.get(namespace, names.target);
   const primary = stores.deployments.get(namespace, names.primaryWorkload);
   const apex = stores.services.get(namespace, names.apex);
@@ -176,6 +184,7 @@ function sight(
     goodReplicas: revisions.find(one => storedHash(one) === status.lastGood?.hash)?.data?.replicas,
     command: commandOf(canary.annotations, status),
     staleCaches: staleCaches(world),
+    notified: world.notified(canary, status),
     judgement: inputs.judgement,
   };
   return { observation, object, canary, names, label, target, primary, apex };

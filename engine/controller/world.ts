@@ -2,6 +2,8 @@
  * What the controller holds of the cluster: one store for each watched kind, the client, and the stepper of the
  * provider. Built once by `main`; observe reads the stores, act writes through the client and absorbs the answers.
  */
+import type { Canary } from '../api/decode.ts';
+import type { CanaryStatus } from '../api/status.ts';
 import type { Clock } from '../clock.ts';
 import type { EngineDefaults } from '../core/settings.ts';
 import type { ApiClient, KubernetesObject, ResourceType, Store } from '../kubernetes/types.ts';
@@ -29,6 +31,10 @@ export interface World {
   types: { canaries: ResourceType };
   selectorLabels: readonly string[];
   defaults: EngineDefaults;
+  /** Whether a Canary may name MetricTemplates and AlertProviders of other namespaces. */
+  allowsCrossNamespaceRefs: boolean;
+  /** Number of the last transition of a canary of which no message is on its way (see `tell.ts`). */
+  notified(canary: Canary, status: CanaryStatus): number;
 }
 
 /** On every object that the engine creates; the watch of our own objects selects by it. */

@@ -57,7 +57,12 @@ export const toldReasons: Readonly<Record<Reason, Telling>> = {
   ProviderError: 'told',
   Stalled: 'told',
   RevisionQueued: 'told',
+  SchedulerSilent: 'told',
+  // Of conditions alone, and the usual work on pods.
   Moving: 'untold',
+  Serving: 'untold',
+  Uncontested: 'untold',
+  Scaled: 'untold',
   // Gates that people close and open.
   Paused: 'told',
   Resumed: 'told',
@@ -72,6 +77,7 @@ export const toldReasons: Readonly<Record<Reason, Telling>> = {
   TookOver: 'told',
   Returned: 'told',
   RouteRestored: 'told',
+  ObjectRestored: 'told',
   // Whoever commands is answered where the command was given.
   CommandRefused: 'untold',
   // Whoever deletes a Canary knows; that it could not be given back they may not see.

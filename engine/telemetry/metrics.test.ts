@@ -105,4 +105,16 @@ describe('createMetrics', () => {
     expect(shown).toContain('serin_api_request_duration_seconds_sum{verb="patch"} 0.03');
     expect(shown).toContain('serin_api_limited_seconds_total 1.5');
   });
+
+  it('counts how messages to receivers ended', async () => {
+    const { notification, text } = metrics();
+    expect(await text()).toContain('serin_notifications_total{outcome="givenUp"} 0');
+    notification('givenUp');
+    notification('delivered');
+    notification('delivered');
+    const shown = await text();
+    expect(shown).toContain('serin_notifications_total{outcome="delivered"} 2');
+    expect(shown).toContain('serin_notifications_total{outcome="givenUp"} 1');
+    expect(shown).toContain('serin_notifications_total{outcome="dropped"} 0');
+  });
 });

@@ -7,6 +7,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { type CanaryStatus, PHASES } from '../api/status.ts';
 import type { Clock } from '../clock.ts';
 import type { RequestInfo } from '../kubernetes/client.ts';
+import { DELIVERY_OUTCOMES, type DeliveryOutcome } from '../notifiers/delivery.ts';
 import { type KubernetesObject, objectKey } from '../kubernetes/types.ts';
 
 export interface MetricsOptions {
@@ -27,6 +28,8 @@ export interface Metrics {
   apiRequest: (info: RequestInfo) => void;
   /** The safety limit delayed a request: for `onLimited` of the limiter. */
   apiLimited: (delayMs: number) => void;
+  /** How the way of one notification to one receiver ended: for `onOutcome` of the delivery. */
+  notification: (outcome: DeliveryOutcome) => void;
   /** One request that the engine's own server answered. */
   served: (method: string, code: number) => void;
   /** The exposition text. */
@@ -76,7 +79,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
   };
 }
 
-function createServerSeries(registry: Registry): Pick<Metrics, 'apiRequest' | 'apiLimited' | 'served'> {
+function createServerSeries(
+  registry: Registry,
+): Pick<Metrics, 'apiRequest' | 'apiLimited' | 'notification' | 'served'> {
   const registers = [registry];
   const requests = new Counter({
     name: 'serin_api_requests_total',
@@ -102,7 +107,16 @@ function createServerSeries(registry: Registry): Pick<Metrics, 'apiRequest' | 'a
     labelNames: ['method', 'code'],
     registers,
   });
+  const notifications = new Counter({
+    name: 'serin_notifications_total',
+    help: 'Messages to receivers by how they ended: delivered, refused, givenUp (tries spent) or dropped (queue full).',
+    labelNames: ['outcome'],
+    registers,
+  });
+  // Series that are there from the start let `increase()` see the first loss.
+  for (const outcome of DELIVERY_OUTCOMES) notifications.inc({ outcome }, 0);
   return {
+    notification: outcome => notifications.inc({ outcome }),
     apiRequest({ verb, resource, code, durationMs }) {
       requests.inc({ verb, resource, code: String(code) });
       duration.observe({ verb }, durationMs / 1_000);

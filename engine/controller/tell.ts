@@ -1,0 +1,116 @@
+/**
+ * Tells people what has happened to a canary: each transition that stands in its status, to those who want to know. It
+ * is called when the route is safe and never waited for. At least once: what may not have arrived before this process
+ * took over is told again, from the status.
+ */
+import { type Canary, decodeCanary } from '../api/decode.ts';
+import type { CanaryStatus, Transition } from '../api/status.ts';
+import { settingsOf } from '../core/settings.ts';
+import type { KubernetesObject } from '../kubernetes/types.ts';
+import type { Delivery } from '../notifiers/delivery.ts';
+import { notificationId, notificationOf } from '../notifiers/transitions.ts';
+import { namesOf } from './observe.ts';
+import { queryOf } from './query.ts';
+import { addresseesOf, type FlagReceivers, type ReceiverTrouble, type Telling } from './receivers.ts';
+import type { World } from './world.ts';
+
+export interface TellOptions extends FlagReceivers {
+  delivery: Delivery;
+  clusterName?: string | undefined;
+  /** Whether built-in metrics are asked of a Prometheus, so that they have a query to show. */
+  asksPrometheus: boolean;
+}
+
+export interface Teller {
+  /** These transitions are written; `object` is the Canary with the status that holds them, or that they left behind. */
+  told(object: KubernetesObject, canary: Canary, transitions: readonly Transition[]): void;
+  /** This replica has become the one that acts: tells what nobody is known to have told. */
+  tellAgain(): void;
+  /**
+   * Number of the last transition up to which none is on its way to anybody. One that another replica has taken on is
+   * passed only when it is too old to be told again.
+   */
+  notified(canary: Canary, status: CanaryStatus): number;
+}
+
+/** Older news are not told again: after an hour a person has looked, or nobody needs to. */
+const TOLD_AGAIN_MS = 60 * 60_000;
+
+export function createTeller(
+  options: TellOptions,
+  world: () => World,
+  onTrouble: (object: KubernetesObject, trouble: ReceiverTrouble) => void,
+): Teller {
+  const { delivery, clusterName } = options;
+
+  function tellingOf(canary: Canary, status: CanaryStatus, object?: KubernetesObject): Telling {
+    return {
+      world: world(),
+      flags: options,
+      canary,
+      status,
+      onTrouble(trouble, provider) {
+        for (const one of [object, provider]) if (one) onTrouble(one, trouble);
+      },
+    };
+  }
+
+  function tell(object: KubernetesObject, canary: Canary, transition: Transition): void {
+    const status: CanaryStatus = object.status ?? {};
+    const telling = tellingOf(canary, status, object);
+    const notification = notificationOf({
+      canary: {
+        uid: canary.uid,
+        namespace: canary.namespace,
+        name: canary.name,
+        target: canary.spec.targetRef.name,
+      },
+      status,
+      transition,
+      queryOf: metric => queryText(telling, metric, options.asksPrometheus),
+      cluster: clusterName,
+    });
+    delivery.told(notification, addresseesOf(telling, transition));
+  }
+
+  const isTooOld = (transition: Transition): boolean =>
+    !(Date.parse(transition.at) >= world().clock.now() - TOLD_AGAIN_MS);
+
+  return {
+    told(object, canary, transitions) {
+      for (const transition of transitions) tell(object, canary, transition);
+    },
+    tellAgain() {
+      for (const object of world().stores.canaries.all()) {
+        const decoded = decodeCanary(object);
+        if (!decoded.ok) continue;
+        const { notified = 0, transitions = [] }: CanaryStatus = object.status ?? {};
+        for (const transition of transitions)
+          if (transition.number > notified && !isTooOld(transition)) tell(object, decoded.canary, transition);
+      }
+    },
+    notified(canary, status) {
+      let through = status.notified ?? 0;
+      for (const transition of status.transitions ?? []) {
+        if (transition.number <= through) continue;
+        const isOnItsWay =
+          !delivery.isOver(notificationId(canary.uid, transition.number)) &&
+          !isTooOld(transition) &&
+          addresseesOf(tellingOf(canary, status), transition).length > 0;
+        if (isOnItsWay) break;
+        through = transition.number;
+      }
+      return through;
+    },
+  };
+}
+
+/** What was asked of the provider, where that is a query: pods that are asked themselves get none. */
+function queryText({ world, canary }: Telling, name: string, asksPrometheus: boolean): string | undefined {
+  const settings = settingsOf(canary, world.defaults);
+  const metric = settings.metrics.find(one => one.name === name);
+  const isBuiltIn = metric?.kind !== 'custom';
+  if (!metric || (isBuiltIn && !asksPrometheus && canary.spec.metricsServer === undefined)) return undefined;
+  const rendered = queryOf(world, { names: namesOf(canary.namespace, settings), canary }, metric, 'canary');
+  return rendered.ok ? rendered.query : undefined;
+}
