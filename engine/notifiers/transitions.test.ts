@@ -1,6 +1,8 @@
 /** From transitions to notifications: which are told, what they carry, and that a bound holds. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { reasons } from '../api/reasons.ts';
+import { type Reason, reasons } from '../api/reasons.ts';
 import type { CanaryStatus, Transition } from '../api/status.ts';
 import { isTold, toldReasons } from './told.ts';
 import { notificationOf } from './transitions.ts';
@@ -31,6 +33,18 @@ const of = (
 describe('which are told', () => {
   test('every reason stands in the table', () => {
     expect(Object.keys(toldReasons).sort()).toEqual(Object.keys(reasons).sort());
+  });
+
+  test('the documentation says of each reason whether it is told', () => {
+    const guide = readFileSync(join(import.meta.dirname, '../../docs/notifications.md'), 'utf8');
+    const [, told = '', untold = ''] =
+      /## What is told([^]*?)Only the event webhook hears of(.*?)\n/.exec(guide) ?? [];
+    const named = (text: string) =>
+      new Set([...text.matchAll(/`([A-Z][A-Za-z]+)`/g)].map(([, name]) => name));
+    const those = (isWanted: (telling: string) => boolean) =>
+      new Set(Object.keys(toldReasons).filter(reason => isWanted(toldReasons[reason as Reason])));
+    expect(named(told)).toEqual(those(telling => telling !== 'untold'));
+    expect(named(untold)).toEqual(those(telling => telling === 'untold'));
   });
 
   test.each([
