@@ -40,13 +40,17 @@ export interface MetricQuery {
   /** The rendered query; undefined for a built-in metric of an analyzer that needs none (scrape). */
   query: string | undefined;
   /** Which workload's pods are measured, for analyzers that ask the pods themselves. Default: the canary's. */
-  arm?: 'canary' | 'primary';
+  arm?: Arm;
   /** Length of the window in milliseconds. */
   windowMs: number;
 }
 
+export type Arm = 'canary' | 'primary';
+
 /** Which pods are the canary's and the primary's, for analyzers that ask the pods themselves. */
 export interface ArmPods {
+  /** Names the run that they belong to: what was counted in one run says nothing about another. */
+  history: string;
   canary: PodAddress[];
   primary: PodAddress[];
 }
@@ -56,6 +60,15 @@ export interface PodAddress {
   ip: string;
 }
 
+/** What an analyzer that keeps its own history has to look at between two checks of one canary. */
+export interface Followed {
+  pods: ArmPods;
+  /** Those that may be measured next. */
+  arms: readonly Arm[];
+  /** Lengths of the windows that will be asked for, milliseconds; not empty. */
+  windowsMs: readonly number[];
+}
+
 /**
  * Answers the metrics of one canary. Never throws: a failure is a `providerError` whose message names what was asked
  * and never a secret. Results are in the order of `queries`. Bounded by the caller's signal.
@@ -63,4 +76,9 @@ export interface PodAddress {
 export interface Analyzer {
   readonly provider: string;
   measure(queries: MetricQuery[], pods: ArmPods, signal: AbortSignal): Promise<Measurement[]>;
+  /**
+   * For analyzers whose provider keeps no history. Called whenever the canary of this key may have come under analysis;
+   * `watch` says what to look at now, and answers undefined when the analysis is over. Returns at once, never throws.
+   */
+  follow?(key: string, watch: () => Followed | undefined): void;
 }

@@ -1,7 +1,10 @@
 /** The adapter against a local receiver that answers what Prometheus, a proxy, or nobody in particular would. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { afterEach, expect, test } from 'vitest';
-import { addressProblem, createPrometheusAnalyzer } from './prometheus.ts';
+import { addressProblem } from './address.ts';
+import { describeAnalyzerContract, SECRET, type Situation } from './contract.ts';
+import { createPrometheusAnalyzer } from './prometheus.ts';
 
 let server: Server | undefined;
 afterEach(() => {
@@ -10,7 +13,7 @@ afterEach(() => {
 });
 
 const query = { metric: 'm', kind: 'custom' as const, query: 'up', windowMs: 60_000 };
-const noPods = { canary: [], primary: [] };
+const noPods = { history: '', canary: [], primary: [] };
 
 async function ask(status: number, body: string | undefined, options: object = {}) {
   const address = await new Promise<string>(resolve => {
@@ -94,4 +97,56 @@ test('addresses that hand out credentials are not asked', () => {
   expect(addressProblem('http://169.254.169.254/latest')).toBeTruthy();
   expect(addressProblem('file:///etc/passwd')).toBeTruthy();
   expect(addressProblem('http://prometheus.monitoring:9090')).toBeUndefined();
+});
+
+const numbers: Record<string, (situation: Situation & { kind: 'traffic' }) => number> = {
+  successRate: ({ requests, failures }) => (100 * (requests - failures)) / requests,
+  durationMs: () => 199,
+};
+
+function playing(situation: Situation): RequestListener {
+  return async (request, response) => {
+    switch (situation.kind) {
+      case 'traffic': {
+        const asked = new URLSearchParams(await text(request)).get('query') ?? '';
+        const answer = vector(String(numbers[asked]?.(situation)));
+        // The later queries are answered first: their order must not depend on it.
+        setTimeout(() => response.end(answer), asked === 'durationMs' ? 30 : 0);
+        break;
+      }
+      case 'noTraffic':
+        response.end(vector());
+        break;
+      case 'page':
+        response.writeHead(200, { 'content-type': 'text/html' }).end(`<html>${SECRET}</html>`);
+        break;
+      case 'forbidden':
+        response.writeHead(403, { 'content-type': 'text/plain' }).end(SECRET);
+        break;
+      case 'redirect':
+        if (request.url?.includes(SECRET)) response.end(vector('100'));
+        else response.writeHead(307, { location: `/${SECRET}` }).end();
+        break;
+      default:
+        // Silent.
+        break;
+    }
+  };
+}
+
+describeAnalyzerContract('prometheus', async situation => {
+  const played = createServer(playing(situation));
+  await new Promise<void>(resolve => played.listen(0, '127.0.0.1', resolve));
+  const { port } = played.address() as { port: number };
+  const address = `http://127.0.0.1:${situation.kind === 'down' ? 1 : port}`;
+  return {
+    analyzer: createPrometheusAnalyzer({ address, timeoutMs: 300, username: 'ann', password: SECRET }),
+    pods: noPods,
+    queryOf: asked => ({ metric: asked, kind: 'custom', query: asked, windowMs: 60_000 }),
+    stop: () =>
+      new Promise<void>(resolve => {
+        played.closeAllConnections();
+        played.close(() => resolve());
+      }),
+  };
 });

@@ -4,6 +4,7 @@
  * nothing is thrown, and no message holds more than the kind of the failure and the server's own sentence.
  */
 import { PrometheusDriver } from 'prometheus-query';
+import { addressProblem } from './address.ts';
 import type { Analyzer, Measurement, MetricQuery } from './analyzer.ts';
 
 export interface PrometheusOptions {
@@ -18,17 +19,6 @@ export interface PrometheusOptions {
 
 const TIMEOUT_MS = 5_000;
 const MESSAGE_MAX = 200;
-/** Addresses that hand out a machine's own credentials. */
-const FORBIDDEN_HOSTS = /^(169\.254\.\d+\.\d+|\[?fe80:.*|\[?fd00:ec2::254\]?|metadata\.google\.internal)$/i;
-
-/** Why this address is not asked; undefined when it may be. */
-export function addressProblem(address: string): string | undefined {
-  if (!URL.canParse(address)) return 'expected an http or https URL';
-  const url = new URL(address);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'expected an http or https URL';
-  if (FORBIDDEN_HOSTS.test(url.hostname)) return 'link-local and metadata addresses are not asked';
-  return undefined;
-}
 
 export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
   const problem = addressProblem(options.address);
@@ -45,6 +35,8 @@ export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
         timeout: timeoutMs,
         preferPost: true,
         headers,
+        // A redirect could lead to an address that is not asked.
+        requestInterceptor: { onFulfilled: config => Object.assign(config, { maxRedirects: 0 }) },
         ...(options.username !== undefined && options.password !== undefined
           ? { auth: { username: options.username, password: options.password } }
           : {}),
@@ -54,6 +46,7 @@ export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
     if (!driver) return { kind: 'providerError', message: `prometheus: ${problem}` };
     if (query.query === undefined)
       return { kind: 'providerError', message: 'prometheus: the metric has no query' };
+    if (signal.aborted) return { kind: 'providerError', message: 'prometheus: aborted' };
     const aborted = new Promise<never>((_resolve, reject) => {
       signal.addEventListener('abort', () => reject({ errorType: 'aborted' }), { once: true });
     });

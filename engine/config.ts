@@ -4,81 +4,25 @@
  * repeats a value that may be a secret. It reads no file: whoever uses a file reads it again when it changes.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { providerProblem, SUPPORTED_PROVIDERS } from '../steppers/registry.ts';
+import {
+  expecting,
+  file,
+  type Flag,
+  flag,
+  listOf,
+  oneOf,
+  optional,
+  text,
+  toggle,
+  url,
+  whole,
+} from './flagReaders.ts';
 import { refusedFlags } from './refusedFlags.ts';
-
-interface Flag<T> {
-  /** What the value is called in the help; absent for a switch. */
-  argument?: string;
-  help: string;
-  /** The default, as the user would write it. */
-  fallback?: string;
-  /** Environment variable that stands for the flag when it is not given. */
-  env?: string;
-  /** True when the value must never be repeated. */
-  isSecret?: boolean;
-  read: z.ZodType<T, string>;
-}
-
-type Details = Omit<Flag<never>, 'read' | 'help'>;
-
-function flag<T>(read: z.ZodType<T, string>, help: string, details: Details & { fallback: string }): Flag<T> {
-  return { read, help, ...details };
-}
-
-/** A flag that may stay away; an empty value is as none, because charts write those. */
-function optional<T>(read: z.ZodType<T, string>, help: string, details: Details): Flag<T | undefined> {
-  return { read, help, ...details };
-}
-
-/** `parse` answers undefined for what is not as expected. */
-function expecting<T>(expected: string, parse: (text: string) => T | undefined): z.ZodType<T, string> {
-  return z.string().transform((text, context) => {
-    const value = parse(text);
-    if (value !== undefined) return value;
-    context.addIssue({ code: 'custom', message: `expected ${expected}` });
-    return z.NEVER;
-  });
-}
-
-const text = (what: string) => expecting(what, given => given.trim() || undefined);
-const file = text('the path of a file');
-const toggle = expecting('true or false', given =>
-  given === 'true' ? true : given === 'false' ? false : undefined,
-);
-
-function whole(least: number, most: number): z.ZodType<number, string> {
-  return expecting(`a whole number from ${least} to ${most}`, given => {
-    const value = /^\d{1,9}$/.test(given) ? Number(given) : -1;
-    return value >= least && value <= most ? value : undefined;
-  });
-}
-
-function oneOf<const T extends string>(...allowed: T[]): z.ZodType<T, string> {
-  return expecting(`one of ${allowed.join(', ')}`, given => allowed.find(value => value === given));
-}
-
-function url(what: string, protocols: readonly string[], mayHoldCredentials: boolean) {
-  return expecting(what, given => {
-    if (!URL.canParse(given)) return undefined;
-    const { protocol, hostname, username, password } = new URL(given);
-    if (!protocols.includes(protocol) || hostname === '') return undefined;
-    return mayHoldCredentials || (username === '' && password === '') ? given : undefined;
-  });
-}
+import { scrapeDisagreement, scrapeFlags } from './scrapeFlags.ts';
 
 const webhookUrl = url('an http or https URL', ['http:', 'https:'], true);
-
-function listOf(pattern: RegExp, what: string, least: number): z.ZodType<string[], string> {
-  return expecting(what, given => {
-    const parts = given
-      .split(',')
-      .map(part => part.trim())
-      .filter(part => part !== '');
-    return parts.length >= least && parts.every(part => pattern.test(part)) ? [...new Set(parts)] : undefined;
-  });
-}
 
 const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const LABEL = /^([a-z0-9.-]{1,253}\/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$/;
@@ -161,14 +105,7 @@ const flags = {
   'metrics-server-ca-file': optional(file, 'file with the certificates that the Prometheus is trusted by', {
     argument: 'file',
   }),
-  'scrape-port': flag(
-    whole(1, 65_535),
-    'port on which pods serve their own metrics when there is no metrics server',
-    {
-      argument: 'port',
-      fallback: '4191',
-    },
-  ),
+  ...scrapeFlags,
   'redis-url': optional(
     url('a redis or rediss URL', ['redis:', 'rediss:'], true),
     'Redis of the shared scheduler; absent: one replica is active at a time',
@@ -366,7 +303,7 @@ function disagreement(config: Config): string | undefined {
     return '--metrics-server-username and --metrics-server-password-file: expected both or neither';
   if (config.metricsServerUsername !== undefined && config.metricsServerTokenFile !== undefined)
     return '--metrics-server-token-file: expected either a token or a user, not both';
-  return undefined;
+  return scrapeDisagreement(config);
 }
 
 /** @param args without the program's own path */

@@ -45,6 +45,8 @@ export interface EngineOptions {
   allowsCrossNamespaceRefs?: boolean;
   /** Absent: nobody is told of anything, but by events. */
   tell?: TellOptions;
+  /** Told of every canary (`namespace/name`) that may have come under analysis. */
+  follow?(key: string): void;
   log: Log;
 }
 
@@ -155,6 +157,7 @@ export function createEngine(options: EngineOptions): Engine {
         ...landed.of(sighting.canary.uid, sighting.observation.status),
         ...decision.transitions,
       ];
+      options.follow?.(key);
       teller?.told(sighting.object, sighting.canary, transitions);
       for (const transition of transitions) {
         log.info(
@@ -247,6 +250,8 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function resyncForever(): Promise<void> {
     while (!stopping.signal.aborted) {
+      // Runs that were under way before this engine started or became active.
+      for (const object of stores.canaries.all()) options.follow?.(keyOf(object));
       await controller.resync().catch(error => log.error({ error: String(error) }, 'resync failed'));
       await clock.sleep(options.resyncMs, stopping.signal);
     }
@@ -263,6 +268,8 @@ export function createEngine(options: EngineOptions): Engine {
       await untilSynced(sets);
       // From here on a new namespace is followed before its canary is woken: handlers run in order.
       stores.canaries.onChange(() => followNamespaces());
+      // Runs that another replica has started or moved: own writes are told of by `decided`.
+      stores.canaries.onChange(object => options.follow?.(keyOf(object)));
       controller.start();
       if (options.isActive()) teller?.tellAgain();
       await scheduler.start((key, signal) => tickWhenSynced(key, signal));
@@ -283,6 +290,10 @@ export function createEngine(options: EngineOptions): Engine {
     if (!sets.every(set => set.synced(namespace))) return SYNC_POLL_MS;
     return await controller.tick(key, signal);
   }
+}
+
+function keyOf({ metadata }: KubernetesObject): string {
+  return objectKey(metadata.namespace, metadata.name);
 }
 
 function withoutManagedFields(object: KubernetesObject): KubernetesObject {

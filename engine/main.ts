@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
+import { createFollow } from './controller/follow.ts';
 import { createMeasure } from './controller/measure.ts';
 import { createBullmqScheduler } from './controller/schedulerBullmq.ts';
 import { createInProcessScheduler } from './controller/schedulerInProcess.ts';
@@ -17,11 +18,12 @@ import { createTransport } from './kubernetes/transport.ts';
 import { createDelivery } from './notifiers/delivery.ts';
 import type { Receiver } from './notifiers/notifier.ts';
 import { createPost } from './notifiers/post.ts';
+import { scrapeSourceOf } from './scrapeFlags.ts';
 import { createServer } from './server/server.ts';
 import { createLog } from './telemetry/log.ts';
 import { createMetrics } from './telemetry/metrics.ts';
-import type { Analyzer } from '../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../analyzers/prometheus.ts';
+import { createScrapeAnalyzer } from '../analyzers/scrape.ts';
 import { inspectPods, inspectTarget } from './workloads/inspect.ts';
 import { chooseStepper } from '../steppers/registry.ts';
 
@@ -29,16 +31,6 @@ const VERSION = '0.1.0';
 const LEASE_NAME = 'serin';
 /** A receiver that answers at all does so within this; a pod has 30 s to end in all. */
 const TELL_GRACE_MS = 5_000;
-
-/** Without a server every metric is an error of its provider, which holds a rollout and says why. */
-const noAnalyzer: Analyzer = {
-  provider: 'none',
-  measure: async queries =>
-    queries.map(() => ({
-      kind: 'providerError',
-      message: 'no metrics server: set --metrics-server or spec.metricsServer',
-    })),
-};
 
 function slackOf({ slackUser, slackChannel }: Config, address: string): Receiver {
   return {
@@ -81,10 +73,14 @@ async function run(config: Config, log: Log): Promise<void> {
     clock,
     random,
   });
+  const scrape = createScrapeAnalyzer({
+    clock,
+    source: scrapeSourceOf(config),
+    port: config.scrapePort,
+    path: config.scrapePath,
+  });
   const analyzer =
-    config.metricsServer === undefined
-      ? noAnalyzer
-      : createPrometheusAnalyzer({ address: config.metricsServer });
+    config.metricsServer === undefined ? scrape : createPrometheusAnalyzer({ address: config.metricsServer });
   const scheduler = isShared
     ? createBullmqScheduler({
         redisUrl: config.redisUrl ?? '',
@@ -96,6 +92,8 @@ async function run(config: Config, log: Log): Promise<void> {
     : createInProcessScheduler({ clock, log, concurrency: config.tickConcurrency });
   const { post, close: closePost } = createPost({ environment: process.env });
   const delivery = createDelivery({ clock, random, log, post, onOutcome: metrics.notification });
+  // On one Redis every replica takes ticks; without it the one that holds the Lease does.
+  const isActive = () => isShared || lease.isLeader();
   const engine: Engine = createEngine({
     clock,
     client,
@@ -107,9 +105,9 @@ async function run(config: Config, log: Log): Promise<void> {
     selectorLabels: config.selectorLabels,
     drainMs: config.drainSeconds * 1_000,
     resyncMs: config.resyncSeconds * 1_000,
-    // On one Redis every replica takes ticks; without it the one that holds the Lease does.
-    isActive: () => isShared || lease.isLeader(),
+    isActive,
     measure: createMeasure({ world: () => engine.world, analyzer }),
+    follow: createFollow({ world: () => engine.world, analyzer, isActive }),
     inspect: inspectTarget,
     inspectPods,
     allowsCrossNamespaceRefs: !config.noCrossNamespaceRefs,
@@ -175,6 +173,7 @@ async function run(config: Config, log: Log): Promise<void> {
   log.info({}, 'stopping');
   await server.close();
   await engine.stop(config.shutdownGraceSeconds * 1_000);
+  scrape.close();
   await lease.release();
   stopping.abort();
   await competing;

@@ -14,7 +14,6 @@ export const refusedFlags: ReadonlyMap<string, string> = new Map([
   ['metrics-server-password-file', NO_CREDENTIALS],
   ['metrics-server-token-file', NO_CREDENTIALS],
   ['metrics-server-ca-file', NO_CREDENTIALS],
-  ['scrape-port', 'metrics are not read from pods yet; set --metrics-server'],
   ['master', 'put the address of the API server into a kubeconfig and use --kubeconfig'],
   ['kubeconfig-service-mesh', 'a mesh whose control plane is another cluster is not supported yet'],
   [

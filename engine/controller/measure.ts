@@ -7,7 +7,7 @@ import type { MetricSetting } from '../core/settings.ts';
 import { checkOf } from '../core/verdict.ts';
 import * as resources from '../kubernetes/resources.ts';
 import { readyPods } from '../workloads/service.ts';
-import type { Analyzer, Measurement, MetricQuery } from '../../analyzers/analyzer.ts';
+import type { Analyzer, Arm, ArmPods, Measurement, MetricQuery } from '../../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../../analyzers/prometheus.ts';
 import type { Sighting } from './observe.ts';
 import { type Arm, queryOf, templateOf } from './query.ts';
@@ -129,10 +129,13 @@ async function credentialsOf(
   };
 }
 
-function podsOf(world: World, sighting: Sighting) {
-  const slices = world.stores.endpointSlices.all(sighting.names.namespace);
+/** The ready pods of both arms, and the run that what they count belongs to. */
+export function podsOf(world: World, sighting: Sighting): ArmPods {
+  const { names, observation } = sighting;
+  const slices = world.stores.endpointSlices.all(names.namespace);
   return {
-    canary: readyPods(slices, sighting.names.canary),
-    primary: readyPods(slices, sighting.names.primary),
+    history: `${names.namespace}/${sighting.canary.name}/${observation.status.run?.id ?? ''}`,
+    canary: readyPods(slices, names.canary),
+    primary: readyPods(slices, names.primary),
   };
 }
