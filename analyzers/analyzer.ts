@@ -43,6 +43,8 @@ export interface MetricQuery {
   arm?: Arm;
   /** Length of the window in milliseconds. */
   windowMs: number;
+  /** For analyzers that keep their own history: to know less of the window than this is no data. Default: any. */
+  leastWindowMs?: number;
 }
 
 export type Arm = 'canary' | 'primary';

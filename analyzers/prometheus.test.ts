@@ -1,5 +1,5 @@
 /** The adapter against a local receiver that answers what Prometheus, a proxy, or nobody in particular would. */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterEach, expect, test } from 'vitest';
 import { addressProblem } from './address.ts';
@@ -104,8 +104,8 @@ const numbers: Record<string, (situation: Situation & { kind: 'traffic' }) => nu
   durationMs: () => 199,
 };
 
-function playing(situation: Situation): RequestListener {
-  return async (request, response) => {
+function playing(situation: Situation) {
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     switch (situation.kind) {
       case 'traffic': {
         const asked = new URLSearchParams(await text(request)).get('query') ?? '';
@@ -127,15 +127,18 @@ function playing(situation: Situation): RequestListener {
         if (request.url?.includes(SECRET)) response.end(vector('100'));
         else response.writeHead(307, { location: `/${SECRET}` }).end();
         break;
-      default:
-        // Silent.
+      case 'silent':
+      case 'down':
         break;
+      default:
+        situation satisfies never;
     }
   };
 }
 
 describeAnalyzerContract('prometheus', async situation => {
-  const played = createServer(playing(situation));
+  const play = playing(situation);
+  const played = createServer((request, response) => void play(request, response));
   await new Promise<void>(resolve => played.listen(0, '127.0.0.1', resolve));
   const { port } = played.address() as { port: number };
   const address = `http://127.0.0.1:${situation.kind === 'down' ? 1 : port}`;

@@ -122,6 +122,20 @@ describe('a check', () => {
     expect(served.pods.map(pod => pod.asked)).toEqual([2, 2, 2]);
   });
 
+  test('after a restart a check that comes too soon holds: the little that was seen is no evidence', async () => {
+    const { clock, measure } = start();
+    const checked = { ...rate, leastWindowMs: 4_000 };
+    await measure(checked);
+    serve(0, 3);
+    await clock.advance(2_000);
+    expect(await measure(checked)).toEqual([
+      { kind: 'noData', message: '3 pods have been looked at for 2.0 s; a value needs 4.0 s' },
+    ]);
+    serve(1, 3, 500);
+    await clock.advance(2_000);
+    expect(await measure(checked)).toEqual([{ kind: 'value', value: 50, sampleCount: 6 }]);
+  });
+
   test('probes are no traffic', async () => {
     const { clock, measure } = start();
     serve(0, 1);
@@ -314,6 +328,25 @@ describe('between checks', () => {
     now = followed({ arms: [] });
     analyzer.close();
     expect([clock.pending(), analyzer.arms.size()]).toEqual([0, 0]);
+  });
+
+  test('a pod that becomes ready is looked at when the engine hears of it', async () => {
+    const { analyzer, clock, measure } = start();
+    const [first, ...others] = served.pods;
+    let now = followed({ pods: { ...pods(), canary: [first!] } });
+    const watch = () => now;
+    analyzer.follow('shop/web', watch);
+    await expect.poll(() => analyzer.arms.last('shop/web/run', 'canary')?.answered).toBe(1);
+    await clock.advance(1_000);
+    now = followed({ pods: { ...pods(), canary: others } });
+    analyzer.follow('shop/web', watch);
+    await expect.poll(() => analyzer.arms.last('shop/web/run', 'canary')?.answered).toBe(2);
+    analyzer.follow('shop/web', watch);
+    serve(1, 5);
+    await clock.advance(1_000);
+    expect(await measure(rate)).toEqual([{ kind: 'value', value: 100, sampleCount: 5 }]);
+    expect(served.pods.map(pod => pod.asked)).toEqual([2, 2, 2]);
+    analyzer.close();
   });
 
   test('pods that do not answer at all are left to the checks', async () => {

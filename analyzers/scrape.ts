@@ -34,6 +34,8 @@ const LOOKS_PER_WINDOW = 2;
 const BETWEEN_LOOKS_MS_MIN = 1_000;
 /** As often as most people let Prometheus look; what a pod counts between its last look and its end is lost. */
 const BETWEEN_LOOKS_MS_MAX = 15_000;
+/** The first look at a run's pods ends a little after its traffic has begun. */
+const LEAST_WINDOW_TOLERANCE = 0.75;
 /** A canary that is measured but not followed, e.g. because this replica has just ceased to be the active one. */
 const IDLE_MS_MAX = 10 * 60_000;
 
@@ -112,6 +114,11 @@ function measurementOf(query: MetricQuery, look: Look, options: ScrapeOptions): 
     const message = `this was the first look at ${look.pods} pods on port ${port}; a value needs a second one`;
     return { kind: 'noData', message };
   }
+  const { leastWindowMs = 0 } = query;
+  if (window.lengthMs < leastWindowMs * LEAST_WINDOW_TOLERANCE) {
+    const message = `${look.pods} pods have been looked at for ${seconds(window.lengthMs)} s; a value needs ${seconds(leastWindowMs)} s`;
+    return { kind: 'noData', message };
+  }
   const { requests, failures, buckets } = window.increments;
   const sampleCount = isRate ? requests : (buckets.get(Number.POSITIVE_INFINITY) ?? 0);
   const value = isRate
@@ -124,11 +131,14 @@ function measurementOf(query: MetricQuery, look: Look, options: ScrapeOptions): 
   const hasSeries = [...look.history.pods().values()].some(pod =>
     isRate ? pod.requests.size > 0 : pod.durations.size > 0,
   );
-  const seconds = (window.lengthMs / 1_000).toFixed(1);
   const message = hasSeries
-    ? `no request of a user was counted by ${name} at ${look.pods} pods in ${seconds} s`
+    ? `no request of a user was counted by ${name} at ${look.pods} pods in ${seconds(window.lengthMs)} s`
     : `${look.pods} pods on port ${port} export no ${name} of users' requests yet`;
   return { kind: 'noData', message };
+}
+
+function seconds(ms: number): string {
+  return (ms / 1_000).toFixed(1);
 }
 
 interface Following {
@@ -140,6 +150,7 @@ interface Following {
 /** Looks between checks, for as long as somebody says that there is something to look at. */
 function createFollowed(clock: Clock, arms: Arms) {
   const followings = new Map<string, Following>();
+  let isClosed = false;
 
   function end(key: string, following: Following): void {
     following.timer?.cancel();
@@ -166,9 +177,12 @@ function createFollowed(clock: Clock, arms: Arms) {
       const last = arms.last(pods.history, arm);
       // Pods that do not answer at all are asked by checks only, which have something to say about it.
       const isBlocked = last !== undefined && last.pods > 0 && last.answered === 0;
+      if (pods[arm].length === 0 || isBlocked) continue;
       const markedAt = last?.history.markedAt();
       const isDue = markedAt === undefined || clock.now() - markedAt >= ageMs;
-      if (pods[arm].length > 0 && isDue && !isBlocked) void arms.look(pods, arm, windowsMs);
+      // What a new pod counts before its first look is lost where it does not say when it began.
+      const isNewDue = clock.now() - (last?.at ?? 0) >= BETWEEN_LOOKS_MS_MIN && arms.hasNew(pods, arm);
+      if (isDue || isNewDue) void arms.look(pods, arm, windowsMs);
     }
   }
 
@@ -194,12 +208,13 @@ function createFollowed(clock: Clock, arms: Arms) {
         if (now) look(now, Number.POSITIVE_INFINITY);
         return;
       }
-      if (!watch()) return;
+      if (isClosed || !watch()) return;
       const following: Following = { watch, history: undefined, timer: undefined };
       followings.set(key, following);
       lookAgain(key, following);
     },
     close(): void {
+      isClosed = true;
       for (const [key, following] of followings) end(key, following);
     },
   };

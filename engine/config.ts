@@ -4,7 +4,6 @@
  * repeats a value that may be a secret. It reads no file: whoever uses a file reads it again when it changes.
  */
 import { Command, CommanderError, Option } from 'commander';
-import type { z } from 'zod';
 import { providerProblem, SUPPORTED_PROVIDERS } from '../steppers/registry.ts';
 import {
   expecting,

@@ -28,6 +28,8 @@ export interface Arms {
   look(pods: ArmPods, arm: Arm, windowsMs: readonly number[]): Promise<Look>;
   /** The last look that has ended; undefined when there was none. Makes none. */
   last(history: string, arm: Arm): Look | undefined;
+  /** Whether some of the pods that a look would ask have never been looked at. */
+  hasNew(pods: ArmPods, arm: Arm): boolean;
   drop(history: string): void;
   /** Drops what nobody has looked at for `idleMs`. */
   dropIdle(idleMs: number): void;
@@ -111,6 +113,10 @@ export function createArms(options: { clock: Clock; read: PodReader }): Arms {
       return running;
     },
     last: (history, arm) => states.get(history)?.get(arm)?.last,
+    hasNew(pods, arm) {
+      const { history } = stateOf(pods.history, arm);
+      return chosen(pods[arm], history).some(pod => !history.pods().has(identityOf(pod)));
+    },
     drop: history => void states.delete(history),
     dropIdle(idleMs) {
       const oldest = clock.now() - idleMs;

@@ -65,7 +65,7 @@ test.each<[string, string, Read[]]>([
   ['nothing at all', '', []],
 ])('%s', (_name, text, samples) => {
   expect(read([text])).toEqual(samples);
-  expect(read([...text])).toEqual(samples);
+  expect(read(text.split(''))).toEqual(samples);
 });
 
 test.each([

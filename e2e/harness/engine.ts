@@ -1,6 +1,9 @@
 /** An engine in the test's own process, against the rig, under the rights of the user `engine`. */
 import { createPrometheusAnalyzer } from '../../analyzers/prometheus.ts';
+import { createScrapeAnalyzer } from '../../analyzers/scrape.ts';
+import { linkerdSource } from '../../analyzers/scrape/sources.ts';
 import { systemClock } from '../../engine/clock.ts';
+import { createFollow } from '../../engine/controller/follow.ts';
 import { createMeasure } from '../../engine/controller/measure.ts';
 import type { Scheduler } from '../../engine/controller/scheduler.ts';
 import { createInProcessScheduler } from '../../engine/controller/schedulerInProcess.ts';
@@ -18,9 +21,10 @@ export interface RunningEngine {
   stop(): Promise<void>;
 }
 
+/** @param metricsServer undefined: the pods are read themselves, as Linkerd's proxies */
 export async function startEngine(
   rig: Rig,
-  metricsServer: string,
+  metricsServer: string | undefined,
   schedulerOf?: () => Scheduler,
 ): Promise<RunningEngine> {
   const clock = systemClock;
@@ -28,10 +32,9 @@ export async function startEngine(
   const { transport, close } = createTransport(kubeConfig, { clock, version: 'e2e' });
   const log: string[] = [];
   const line = (fields: object, message: string) => void log.push(`${message} ${JSON.stringify(fields)}`);
-  const measure = createMeasure({
-    world: () => engine.world,
-    analyzer: createPrometheusAnalyzer({ address: metricsServer }),
-  });
+  const scrape = createScrapeAnalyzer({ clock, source: linkerdSource, port: 4191, path: '/metrics' });
+  const analyzer =
+    metricsServer === undefined ? scrape : createPrometheusAnalyzer({ address: metricsServer });
   const engine: Engine = createEngine({
     clock,
     client: createApiClient(transport, { clock }),
@@ -45,7 +48,8 @@ export async function startEngine(
     drainMs: 1_000,
     resyncMs: 30_000,
     isActive: () => true,
-    measure,
+    measure: createMeasure({ world: () => engine.world, analyzer }),
+    follow: createFollow({ world: () => engine.world, analyzer, isActive: () => true }),
     inspect: inspectTarget,
     inspectPods,
     log: { info: line, warn: line, error: line },
@@ -56,6 +60,7 @@ export async function startEngine(
     log,
     async stop() {
       await engine.stop(5_000);
+      scrape.close();
       await close();
     },
   };

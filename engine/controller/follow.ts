@@ -3,7 +3,7 @@
  * the start of a run, so that there is something to compare the first check with, to its end. It reads caches alone.
  */
 import type { CanaryStatus } from '../api/status.ts';
-import { isRunning } from '../core/write.ts';
+import { isRunning } from '../core/facts.ts';
 import type { Analyzer, Arm, Followed } from '../../analyzers/analyzer.ts';
 import { podsOf } from './measure.ts';
 import { observe } from './observe.ts';
@@ -29,6 +29,7 @@ export function createFollow(options: FollowOptions): (key: string) => void {
     if (phase === undefined || !isRunning(phase) || !options.isActive()) return undefined;
     const sight = observe(world, namespace, name, {
       obstacles: [],
+      troubles: [],
       judgement: undefined,
       lastAccepted: undefined,
     });

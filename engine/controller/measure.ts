@@ -10,7 +10,7 @@ import { readyPods } from '../workloads/service.ts';
 import type { Analyzer, Arm, ArmPods, Measurement, MetricQuery } from '../../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../../analyzers/prometheus.ts';
 import type { Sighting } from './observe.ts';
-import { type Arm, queryOf, templateOf } from './query.ts';
+import { queryOf, templateOf } from './query.ts';
 import type { World } from './world.ts';
 
 /** All metrics of one check together. */
@@ -90,7 +90,11 @@ async function resolve(
   const rendered = queryOf(world, sighting, metric, arm);
   if (!rendered.ok) return rendered;
   const { name, kind, windowMs } = metric;
-  const query: MetricQuery = { metric: name, kind, windowMs, arm, query: rendered.query };
+  const { intervalMs, bakeMs } = sighting.observation.settings;
+  // What was counted since the last check, or since the primary has all the traffic: less is known only after a restart.
+  const sinceMs = arm === 'canary' ? intervalMs : Math.min(intervalMs, bakeMs);
+  const leastWindowMs = Math.min(windowMs, sinceMs);
+  const query: MetricQuery = { metric: name, kind, windowMs, leastWindowMs, arm, query: rendered.query };
   if (!metric.template) return { ok: true, analyzer: serverOf(sighting.canary.spec.metricsServer), query };
   const found = templateOf(world, metric);
   if (!found.ok) return found;

@@ -4,12 +4,11 @@
  */
 import { decodeMetricTemplate, type MetricTemplate } from '../api/decode.ts';
 import type { MetricSetting } from '../core/settings.ts';
+import type { Arm } from '../../analyzers/analyzer.ts';
 import { duration, successRate } from '../../analyzers/queries/linkerd.ts';
 import { prometheusDuration, type Rendered, renderQuery } from '../../analyzers/template.ts';
 import type { Sighting } from './observe.ts';
 import type { World } from './world.ts';
-
-export type Arm = 'canary' | 'primary';
 
 type Asked = Pick<Sighting, 'names' | 'canary'>;
 

@@ -7,8 +7,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { KubeConfig } from '@kubernetes/client-node';
-import type { Analyzer, Measurement } from '../../analyzers/analyzer.ts';
+import { createScrapeAnalyzer } from '../../analyzers/scrape.ts';
+import { linkerdSource } from '../../analyzers/scrape/sources.ts';
 import { systemClock } from '../../engine/clock.ts';
+import { createFollow } from '../../engine/controller/follow.ts';
 import { createMeasure } from '../../engine/controller/measure.ts';
 import { createInProcessScheduler } from '../../engine/controller/schedulerInProcess.ts';
 import { createEngine, type Engine } from '../../engine/engine.ts';
@@ -28,6 +30,9 @@ export const NAMESPACE = 'shop';
 export const NAME = 'web';
 /** Unusual, so that nothing on this machine listens on it on every address. */
 const POD_PORT = 18_480;
+/** Where the played pods have what is Linkerd's 4191. */
+const ADMIN_PORT = 18_491;
+const POD_PORTS = { port: POD_PORT, adminPort: ADMIN_PORT };
 const REQUESTS_PER_SECOND = 60;
 
 export interface DemoWorld {
@@ -48,34 +53,6 @@ function crds() {
   ];
 }
 
-/** What the clients saw of each arm in the window: the demo has no Prometheus, and its users are the best witnesses. */
-function createClientAnalyzer(
-  traffic: () => Traffic,
-  versionOf: (arm: 'canary' | 'primary') => string,
-): Analyzer {
-  let before = new Map<string, { total: number; failed: number }>();
-  return {
-    provider: 'clients',
-    async measure(queries) {
-      const { byVersion } = traffic().counts();
-      const answers = queries.map((query): Measurement => {
-        const version = versionOf(query.arm ?? 'canary');
-        const now = byVersion[version] ?? { total: 0, failed: 0 };
-        const old = before.get(version) ?? { total: 0, failed: 0 };
-        const total = now.total - old.total;
-        if (total === 0) return { kind: 'noData', message: `no request was answered by ${version}` };
-        return {
-          kind: 'value',
-          value: (100 * (total - (now.failed - old.failed))) / total,
-          sampleCount: total,
-        };
-      });
-      before = new Map(Object.entries(byVersion).map(([version, counts]) => [version, { ...counts }]));
-      return answers;
-    },
-  };
-}
-
 export async function startDemoWorld(onEvent: (fields: object, message: string) => void): Promise<DemoWorld> {
   const clock = systemClock;
   const memory = createMemoryApi({ clock, crds: crds(), allowsLoopbackEndpoints: true });
@@ -92,7 +69,7 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
     name: NAME,
     version: 'v1',
     replicas: 2,
-    port: POD_PORT,
+    ...POD_PORTS,
   });
   await post(api, `/apis/apps/v1/namespaces/${NAMESPACE}/deployments`, workload);
   await post(api, `/api/v1/namespaces/${NAMESPACE}/services`, service({ namespace: NAMESPACE, name: NAME }));
@@ -104,7 +81,6 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
     namespace: NAMESPACE,
     requestsPerSecond: REQUESTS_PER_SECOND,
   });
-  let versions = { canary: 'v1', primary: 'v1' };
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromOptions({
     clusters: [{ name: 'demo', server: served.url, skipTLSVerify: true }],
@@ -114,6 +90,8 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
   });
   const { transport, close } = createTransport(kubeConfig, { clock, version: 'demo' });
   const log = { info: onEvent, warn: onEvent, error: onEvent };
+  // There is no Prometheus: the pods say themselves what they answered.
+  const analyzer = createScrapeAnalyzer({ clock, source: linkerdSource, port: ADMIN_PORT, path: '/metrics' });
   const engine: Engine = createEngine({
     clock,
     client: createApiClient(transport, { clock }),
@@ -126,13 +104,8 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
     drainMs: 500,
     resyncMs: 30_000,
     isActive: () => true,
-    measure: createMeasure({
-      world: () => engine.world,
-      analyzer: createClientAnalyzer(
-        () => traffic,
-        arm => versions[arm],
-      ),
-    }),
+    measure: createMeasure({ world: () => engine.world, analyzer }),
+    follow: createFollow({ world: () => engine.world, analyzer, isActive: () => true }),
     inspect: inspectTarget,
     inspectPods,
     log,
@@ -149,7 +122,10 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
         interval: '2s',
         threshold: 2,
         stepWeights: [10, 30, 50],
-        metrics: [{ name: 'request-success-rate', thresholdRange: { min: 99 } }],
+        metrics: [
+          { name: 'request-success-rate', thresholdRange: { min: 99 } },
+          { name: 'request-duration', thresholdRange: { max: 500 } },
+        ],
       },
     },
   });
@@ -160,14 +136,14 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
     canary: async () =>
       (await api.request('GET', `/apis/serin.dev/v1beta1/namespaces/${NAMESPACE}/canaries/${NAME}`)).body,
     async release(version, errorPercent) {
-      versions = { canary: version, primary: version };
-      const next = deployment({ namespace: NAMESPACE, name: NAME, version, errorPercent, port: POD_PORT });
+      const next = deployment({ namespace: NAMESPACE, name: NAME, version, errorPercent, ...POD_PORTS });
       const path = `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/${NAME}`;
       await api.request('PATCH', path, { spec: { template: next['spec'].template } });
     },
     async stop() {
       await traffic.stop();
       await engine.stop(2_000);
+      analyzer.close();
       await close();
       await splitter.close();
       await kubelet.close();

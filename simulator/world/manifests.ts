@@ -18,6 +18,8 @@ export interface DeploymentOptions extends Partial<Behaviour> {
   replicas?: number;
   /** Container port `http`; default 8080. */
   port?: number;
+  /** Container port `linkerd-admin`; default 4191. `none`: a pod without a proxy, where nothing listens on it. */
+  adminPort?: number | 'none';
   /** More environment for the container. */
   environment?: Record<string, string>;
   /** More labels and annotations of the pods. */
@@ -30,7 +32,7 @@ export function namespace(name: string): KubernetesObject {
 }
 
 export function deployment(options: DeploymentOptions): KubernetesObject {
-  const { name, version, port = CONTAINER_PORT } = options;
+  const { name, version, port = CONTAINER_PORT, adminPort = ADMIN_PORT } = options;
   const labels = { app: name };
   return {
     apiVersion: 'apps/v1',
@@ -51,7 +53,7 @@ export function deployment(options: DeploymentOptions): KubernetesObject {
               image: `example.com/${name}:${version}`,
               ports: [
                 { name: 'http', containerPort: port },
-                { name: 'linkerd-admin', containerPort: ADMIN_PORT },
+                ...(adminPort === 'none' ? [] : [{ name: 'linkerd-admin', containerPort: adminPort }]),
               ],
               env: environment(options),
               readinessProbe: { httpGet: { path: '/healthz', port: 'http' }, periodSeconds: 1 },

@@ -13,7 +13,7 @@ function parse(text: string): Sample[] {
   expect(text.endsWith('\n')).toBe(true);
   const samples: Sample[] = [];
   for (const line of text.trimEnd().split('\n')) {
-    if (/^# (HELP [a-z_]+ .+|TYPE [a-z_]+ (counter|histogram))$/.test(line)) continue;
+    if (/^# (HELP [a-z_]+ .+|TYPE [a-z_]+ (counter|gauge|histogram))$/.test(line)) continue;
     const match = /^([a-z_]+)(?:\{(.*)\})? ([0-9.e+-]+)$/.exec(line);
     if (!match) throw new Error(`not a sample: ${line}`);
     const labels: Record<string, string> = {};
@@ -62,7 +62,10 @@ test('responses are counted by class, status and route, with cumulative latencie
           Object.entries(labels).every(([key, value]) => sample.labels[key] === value),
       )
       .map(sample => sample.value);
-  expect(samples.every(sample => sample.labels['direction'] === 'inbound')).toBe(true);
+  const [start, ...counters] = samples;
+  expect(start).toEqual({ name: 'process_start_time_seconds', labels: {}, value: expect.any(Number) });
+  expect(Math.abs((start?.value ?? 0) * 1_000 - Date.now())).toBeLessThan(60_000);
+  expect(counters.every(sample => sample.labels['direction'] === 'inbound')).toBe(true);
   expect(find('request_total', { route_name: 'default', authority: 'web.shop' })).toEqual([4]);
   expect(find('request_total', { route_name: 'probe' })).toEqual([1]);
   expect(

@@ -45,6 +45,11 @@ export function createPodMetrics(target: { address: string; port: number }): Pod
   const responses = new Map<string, Series>();
   const codes = new Map<number, number>();
   const durations = histogram(APPLICATION_BUCKETS_SECONDS);
+  const start = [
+    '# HELP process_start_time_seconds Time that the process started (in seconds since the UNIX epoch)',
+    '# TYPE process_start_time_seconds gauge',
+    `process_start_time_seconds ${Date.now() / 1_000}`,
+  ];
 
   const commonLabels = (route: RouteName, authority: string): string => {
     if (authorities.size < AUTHORITIES_MAX) authorities.add(authority);
@@ -76,7 +81,11 @@ export function createPodMetrics(target: { address: string; port: number }): Pod
       observe(durations, APPLICATION_BUCKETS_SECONDS, latencyMs / 1000);
     },
     linkerdText() {
-      const out = ['# HELP request_total Total count of HTTP requests.', '# TYPE request_total counter'];
+      const out = [
+        ...start,
+        '# HELP request_total Total count of HTTP requests.',
+        '# TYPE request_total counter',
+      ];
       for (const [labels, count] of requests) out.push(`request_total{${labels}} ${count}`);
       out.push('# HELP response_total Total count of HTTP responses.', '# TYPE response_total counter');
       for (const { labels, classification, total } of responses.values()) {
@@ -94,7 +103,11 @@ export function createPodMetrics(target: { address: string; port: number }): Pod
       return `${out.join('\n')}\n`;
     },
     applicationText() {
-      const out = ['# HELP http_requests_total Requests answered.', '# TYPE http_requests_total counter'];
+      const out = [
+        ...start,
+        '# HELP http_requests_total Requests answered.',
+        '# TYPE http_requests_total counter',
+      ];
       for (const [code, count] of codes) out.push(`http_requests_total{code="${code}"} ${count}`);
       out.push(
         '# HELP http_request_duration_seconds Time to answer.',
