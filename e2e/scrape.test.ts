@@ -1,5 +1,8 @@
 /** Rollouts through the real control plane without any Prometheus: the pods' own metrics judge, over their real addresses. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { endProgram } from './harness/controlplane.ts';
 import { type RunningEngine, startEngine } from './harness/engine.ts';
 import { type Rig, startRig } from './harness/rig.ts';
 import type { DeploymentOptions } from '../simulator/world/manifests.ts';
@@ -146,4 +149,35 @@ describe('without a value a rollout holds', () => {
     await rig.phase('restarted', 'Succeeded');
     await expectOnlyFailuresOf(traffic);
   });
+});
+
+test('an application is judged by its own counter and histogram, which flags of the process name', async () => {
+  // Before the process takes over, so that the pods are read by nobody else.
+  const traffic = await serving('application', { adminPort: 'none' });
+  await running.stop();
+  const flags = [
+    ...['--kubeconfig', rig.plane.kubeconfig('engine'), '--leader-election-namespace', 'default'],
+    ...['--drain-seconds', '1', '--port', '0', '--scrape-port', '8080'],
+    ...['--scrape-request-counter', 'http_requests_total'],
+    ...['--scrape-duration-histogram', 'http_request_duration_seconds'],
+  ];
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../engine/main.ts'), ...flags], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  try {
+    await rig.release('application', 'v2', { adminPort: 'none' });
+    const done = await rig.phase('application', 'Succeeded');
+    expect(done.status.checks.map((check: any) => check.outcome)).toEqual(['pass', 'pass']);
+    await rig.release('application', 'v3', { adminPort: 'none', errorPercent: 60 });
+    const failed = await rig.phase('application', 'Failed');
+    expect(failed.status.transitions.at(-1).message).toContain('request-success-rate');
+    await expectOnlyFailuresOf(traffic, 'v3');
+    // It ends when it is told to: nothing of the looks between checks keeps it.
+    const ended = new Promise(resolve => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    expect(await ended).toBe(0);
+  } finally {
+    await endProgram(child, 'SIGKILL');
+    running = await startEngine(rig, undefined);
+  }
 });
