@@ -120,10 +120,12 @@ function readLabels(line: string, open: number, labels: Map<string, string>, lin
   return at + 1;
 }
 
+/** The first quote that is not escaped: an even number of backslashes stands before it. */
 function closingQuote(line: string, from: number): number {
-  for (let at = from; at < line.length; at++) {
-    if (line[at] === '\\') at++;
-    else if (line[at] === '"') return at;
+  for (let at = line.indexOf('"', from); at >= 0; at = line.indexOf('"', at + 1)) {
+    let backslashes = 0;
+    while (at - backslashes > from && line[at - backslashes - 1] === '\\') backslashes++;
+    if (backslashes % 2 === 0) return at;
   }
   return -1;
 }
