@@ -156,10 +156,20 @@ test('an application is judged by its own counter and histogram, which flags of 
   const traffic = await serving('application', { adminPort: 'none' });
   await running.stop();
   const flags = [
-    ...['--kubeconfig', rig.plane.kubeconfig('engine'), '--leader-election-namespace', 'default'],
-    ...['--drain-seconds', '1', '--port', '0', '--scrape-port', '8080'],
-    ...['--scrape-request-counter', 'http_requests_total'],
-    ...['--scrape-duration-histogram', 'http_request_duration_seconds'],
+    '--kubeconfig',
+    rig.plane.kubeconfig('engine'),
+    '--leader-election-namespace',
+    'default',
+    '--drain-seconds',
+    '1',
+    '--port',
+    '0',
+    '--scrape-port',
+    '8080',
+    '--scrape-request-counter',
+    'http_requests_total',
+    '--scrape-duration-histogram',
+    'http_request_duration_seconds',
   ];
   const child = spawn(process.execPath, [join(import.meta.dirname, '../engine/main.ts'), ...flags], {
     stdio: ['ignore', 'ignore', 'inherit'],

@@ -42,6 +42,7 @@ function storeOf(objects: KubernetesObject[]): Store {
     all: () => objects,
     get: (_namespace: string, name: string) => objects.find(one => one.metadata.name === name),
     liveAt: () => Date.now(),
+    synced: () => true,
     type: { plural: 'x' },
   } as unknown as Store;
 }
@@ -67,6 +68,8 @@ function watched(canary: KubernetesObject, isActive = true): Followed | undefine
       services: none,
       routes: none,
       controllerRevisions: none,
+      metricTemplates: none,
+      alertProviders: none,
     },
   } as unknown as World;
   let answer: Followed | undefined;
