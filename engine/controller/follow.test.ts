@@ -60,6 +60,7 @@ function watched(canary: KubernetesObject, isActive = true): Followed | undefine
     stepper: createSmiStepper('v1alpha2'),
     selectorLabels: ['app'],
     defaults: { drainMs: 0 },
+    notified: () => 0,
     stores: {
       canaries: storeOf([canary]),
       endpointSlices: storeOf(slices),

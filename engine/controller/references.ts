@@ -52,13 +52,19 @@ function templateProblems(
 ): Problem[] {
   const namespace = reference.namespace ?? canary.namespace;
   const called = `MetricTemplate ${namespace}/${reference.name}`;
-  const object = world.stores.metricTemplates.get(namespace, reference.name);
-  if (!object) return [{ reason: 'MetricTemplateNotFound', field, message: `${called} does not exist` }];
+  const store = world.stores.metricTemplates;
+  // As for alerts: nothing is known before the first list, and a run under way is better judged by its other metrics.
+  if (!store.synced()) return [];
+  const object = store.get(namespace, reference.name);
+  if (!object)
+    return [
+      { reason: 'MetricTemplateNotFound', field, message: `${called} does not exist`, sparesRun: true },
+    ];
   const decoded = decodeMetricTemplate(object);
   if (decoded.ok) return [];
   const [problem] = decoded.problems;
   const what = problem ? formatProblem(problem) : 'it is not valid';
-  return [{ reason: 'MetricTemplateRefused', field, message: `${called}: ${what}` }];
+  return [{ reason: 'MetricTemplateRefused', field, message: `${called}: ${what}`, sparesRun: true }];
 }
 
 type Alert = NonNullable<NonNullable<Canary['spec']['analysis']>['alerts']>[number];
