@@ -7,13 +7,21 @@ export interface BuiltInScope {
   namespace: string;
   /** The Deployment's name: the label that the scrape puts on every pod's series. */
   deployment: string;
+  /**
+   * The ReplicaSets of the revision that is judged. Their pods alone are counted, gone ones included: what the window still
+   * holds of another revision's pods must neither save this one nor condemn it. Empty: every pod of the Deployment.
+   */
+  replicaSets: readonly string[];
   /** A duration as Prometheus reads it, e.g. `60s`. */
   window: string;
 }
 
 function selector(scope: BuiltInScope, more = ''): string {
   const quote = (text: string) => JSON.stringify(text);
-  return `{namespace=${quote(scope.namespace)},deployment=${quote(scope.deployment)},direction="inbound",route_name!="probe"${more}}`;
+  // Names hold letters, digits, dots and hyphens; a pod's adds one hyphen and five letters to its ReplicaSet's.
+  const sets = scope.replicaSets.map(name => name.replaceAll('.', '[.]')).join('|');
+  const pods = sets === '' ? '' : `,pod=~${quote(`(${sets})-[a-z0-9]+`)}`;
+  return `{namespace=${quote(scope.namespace)},deployment=${quote(scope.deployment)}${pods},direction="inbound",route_name!="probe"${more}}`;
 }
 
 /**

@@ -87,7 +87,9 @@ async function resolve(
   arm: Arm,
   serverOf: (address: string | undefined) => Analyzer,
 ): Promise<Resolved> {
-  const rendered = queryOf(world, sighting, metric, arm);
+  const { names, canary, observation } = sighting;
+  const asked = { names, canary, run: observation.status.run, now: world.clock.now() };
+  const rendered = queryOf(world, asked, metric, arm);
   if (!rendered.ok) return rendered;
   const { name, kind, windowMs } = metric;
   const { intervalMs, bakeMs } = sighting.observation.settings;

@@ -3,6 +3,10 @@
  * MetricTemplate with its variables filled in. It reads the caches and asks nobody.
  */
 import { decodeMetricTemplate, type MetricTemplate } from '../api/decode.ts';
+import { parseTime } from '../core/facts.ts';
+import { parseRunId } from '../core/run.ts';
+import type { Run } from '../api/status.ts';
+import { revisionOf } from '../workloads/revisions.ts';
 import type { MetricSetting } from '../core/settings.ts';
 import type { Arm } from '../../analyzers/analyzer.ts';
 import { duration, successRate } from '../../analyzers/queries/linkerd.ts';
@@ -10,13 +14,20 @@ import { prometheusDuration, type Rendered, renderQuery } from '../../analyzers/
 import type { Sighting } from './observe.ts';
 import type { World } from './world.ts';
 
-type Asked = Pick<Sighting, 'names' | 'canary'>;
+/** What a query is made for. */
+export interface Asked extends Pick<Sighting, 'names' | 'canary'> {
+  run: Run | undefined;
+  /** Milliseconds since the epoch. */
+  now: number;
+}
 
-export function queryOf(world: World, { names, canary }: Asked, metric: MetricSetting, arm: Arm): Rendered {
-  const window = prometheusDuration(metric.windowMs);
+export function queryOf(world: World, asked: Asked, metric: MetricSetting, arm: Arm): Rendered {
+  const { names, canary } = asked;
+  const window = prometheusDuration(windowOf(asked, metric.windowMs));
   if (metric.kind !== 'custom') {
     const deployment = arm === 'canary' ? names.target : names.primaryWorkload;
-    const scope = { namespace: names.namespace, deployment, window };
+    const replicaSets = replicaSetsOf(world, names.namespace, deployment, asked.run?.revision);
+    const scope = { namespace: names.namespace, deployment, replicaSets, window };
     return { ok: true, query: metric.kind === 'request-success-rate' ? successRate(scope) : duration(scope) };
   }
   const variables = {
@@ -32,6 +43,30 @@ export function queryOf(world: World, { names, canary }: Asked, metric: MetricSe
   if (metric.query !== undefined) return renderQuery(metric.query, variables);
   const found = templateOf(world, metric);
   return found.ok ? renderQuery(found.template.spec.query, variables) : found;
+}
+
+/** A retry is of the same revision: what its pods answered before it began is another run's. */
+function windowOf({ run, now }: Asked, windowMs: number): number {
+  const isRetry = run !== undefined && (parseRunId(run.id)?.commandId ?? '') !== '';
+  return isRetry ? Math.max(1_000, Math.min(windowMs, now - parseTime(run.startedAt))) : windowMs;
+}
+
+/** Names of a Deployment's ReplicaSets that are of this revision. */
+function replicaSetsOf(
+  world: World,
+  namespace: string,
+  deployment: string,
+  revision: string | undefined,
+): string[] {
+  return world.stores.replicaSets
+    .all(namespace)
+    .filter(
+      one =>
+        one.metadata.ownerReferences?.some(
+          owner => owner.kind === 'Deployment' && owner.name === deployment,
+        ) && revisionOf(one) === revision,
+    )
+    .map(one => one.metadata.name);
 }
 
 export function templateOf(

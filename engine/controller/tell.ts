@@ -106,11 +106,17 @@ export function createTeller(
 }
 
 /** What was asked of the provider, where that is a query: pods that are asked themselves get none. */
-function queryText({ world, canary }: Telling, name: string, asksPrometheus: boolean): string | undefined {
+function queryText(
+  { world, canary, status }: Telling,
+  name: string,
+  asksPrometheus: boolean,
+): string | undefined {
   const settings = settingsOf(canary, world.defaults);
   const metric = settings.metrics.find(one => one.name === name);
   const isBuiltIn = metric?.kind !== 'custom';
   if (!metric || (isBuiltIn && !asksPrometheus && canary.spec.metricsServer === undefined)) return undefined;
-  const rendered = queryOf(world, { names: namesOf(canary.namespace, settings), canary }, metric, 'canary');
+  const names = namesOf(canary.namespace, settings);
+  const asked = { names, canary, run: status.run, now: world.clock.now() };
+  const rendered = queryOf(world, asked, metric, 'canary');
   return rendered.ok ? rendered.query : undefined;
 }
