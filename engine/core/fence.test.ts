@@ -207,6 +207,29 @@ describe('repair', () => {
     expect(decide(world.observe())).toMatchObject({ measure: 'canary', actions: [] });
   });
 
+  test.each([
+    ['failed', (world: AbstractWorld) => world.release('r2', 'bad')],
+    ['was not answered', (world: AbstractWorld) => world.metricsDown(true)],
+  ])('… and a check that %s meanwhile: the recorded raise never reaches the route', (_what, cause) => {
+    const world = unfinished();
+    cause(world);
+    world.advance(11_000);
+    // The check is written down; within an interval of it the raise is looked at again.
+    tick(world);
+    world.advance(1_000);
+    tick(world);
+    expect(world.status.phase).toBe('Progressing');
+    expect(world.route?.canaryWeight).toBe(20);
+  });
+
+  test('… and a person who paused the run meanwhile: it waits', () => {
+    const world = unfinished();
+    world.command('pause', 'r2', 'c1');
+    tick(world);
+    tick(world);
+    expect(world.route?.canaryWeight).toBe(20);
+  });
+
   test('… of a first step: readiness alone', () => {
     const world = adopted();
     world.release('r2');

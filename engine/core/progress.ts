@@ -97,6 +97,7 @@ function readyDeadline(f: Facts, run: Run): number {
 /** A raise that was recorded and never reached the route: finished with the status's own epoch, or judged again. */
 function finishRaise(f: Facts, run: Run): Unnamed | undefined {
   if (f.routeEpoch !== f.recordedRouteEpoch || f.statusWeight <= f.routeWeight) return undefined;
+  if (f.status.paused?.revision === run.revision) return undefined;
   const isFresh =
     run.passedEpoch === f.routeEpoch && f.o.now - parseTime(run.checkedAt) < f.o.settings.intervalMs;
   if (f.routeWeight > 0 && !isFresh) return undefined;
@@ -182,7 +183,9 @@ function check(f: Facts, run: Run, dueAt: number): Unnamed {
     return { actions: [], transitions: [], measure: 'canary', nextTickMs: settings.intervalMs };
   const checks = isForThis ? judgement.checks : [];
   const { verdict, noData, errors } = judge(checks, settings, run);
-  const checked: Run = { ...run, checkedAt: formatTime(now), noData, errors };
+  // The pass that a recorded raise rests on is void once a later check has said anything else.
+  const { passedEpoch: _passedEpoch, ...before } = run;
+  const checked: Run = { ...before, checkedAt: formatTime(now), noData, errors };
   if (verdict.kind === 'fail') return failedCheck(f, checked, verdict.message, { checks });
   if (verdict.kind === 'inconclusive') return inconclusive(f, checked, verdict, { checks });
   return passed(f, { ...checked, passedEpoch: f.routeEpoch }, { checks });
