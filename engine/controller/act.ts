@@ -298,8 +298,9 @@ async function applyServices(world: World, sighting: Sighting): Promise<void> {
 
 async function pointApex(world: World, sighting: Sighting, at: 'primary' | 'target'): Promise<void> {
   const { apex, label, names } = sighting;
-  if (!label) throw new ApiError('conflict', 'the target is gone');
-  const selector = at === 'primary' ? primarySelector(label) : targetSelector(label);
+  // Giving a Service back needs no target: what it selected before stands on itself.
+  if (!label && (at === 'primary' || !apex)) throw new ApiError('conflict', 'the target is gone');
+  const selector = !label ? {} : at === 'primary' ? primarySelector(label) : targetSelector(label);
   const answer = apex
     ? await world.client.mergePatch(
         resources.services,

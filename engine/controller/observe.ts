@@ -9,7 +9,13 @@ import type { Judgement, Observation, Problem } from '../core/observation.ts';
 import { type Settings, settingsOf } from '../core/settings.ts';
 import type { KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName, type SelectorLabel, selectorLabelOf, workloadOf } from '../workloads/deployment.ts';
-import { isSameSelector, primarySelector, readyEndpoints, targetSelector } from '../workloads/service.ts';
+import {
+  isSameSelector,
+  ORIGINAL_SELECTOR_ANNOTATION,
+  primarySelector,
+  readyEndpoints,
+  targetSelector,
+} from '../workloads/service.ts';
 import type { RouteNames } from '../../steppers/stepper.ts';
 import { referenceProblems } from './references.ts';
 import { CACHE_LIVE_MS, FINALIZER, OWNER_LABEL, type Stores, type World } from './world.ts';
@@ -211,7 +217,10 @@ function apexSelects(
   apex: KubernetesObject | undefined,
   label: SelectorLabel | undefined,
 ): 'primary' | 'target' | 'nothing' {
-  if (!apex || !label) return 'nothing';
+  if (!apex) return 'nothing';
+  // Without a target nobody knows the label, but a Service that was taken over says so itself.
+  if (!label)
+    return ORIGINAL_SELECTOR_ANNOTATION in (apex.metadata.annotations ?? {}) ? 'primary' : 'nothing';
   if (isSameSelector(apex.spec?.selector, primarySelector(label))) return 'primary';
   return apex.spec?.selector?.[label.key] === targetSelector(label)[label.key] ? 'target' : 'nothing';
 }

@@ -92,6 +92,7 @@ export function terminate(f: Facts): Unnamed {
       'The workload could not be given back in 5 minutes; it is left as it is.',
       'TerminationGivenUp',
     );
+  if (!target && objects.apexSelects === 'primary') return act([{ kind: 'pointApex', at: 'target' }]);
   if (!target) return letGo(f, 'The target does not exist; there is nothing to give back.', 'Terminating');
   if (f.status.phase !== 'Terminating')
     return write(f, { phase: 'Terminating' }, [

@@ -265,11 +265,13 @@ describe('deletion', () => {
     expect(order(world)[0]).toBe('route 100');
   });
 
-  test('a missing target: let go at once; nothing that works: given up after 5 minutes, with an event', () => {
+  test('a missing target: the Service is given back, then let go; nothing that works: given up after 5 minutes, with an event', () => {
     const gone = adopted();
     gone.remove();
     const seen = gone.observe();
     seen.target = undefined;
+    expect(decide(seen).actions).toEqual([{ kind: 'pointApex', at: 'target' }]);
+    seen.objects.apexSelects = 'nothing';
     expect(kinds(decide(seen).actions)).toEqual(['removeFinalizer']);
     const stuck = adopted();
     stuck.remove();
