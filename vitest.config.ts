@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 // Two projects: `unit` needs nothing but Node; `e2e` is started by e2e/harness inside a network namespace with real parts.
 export default defineConfig({
   test: {
+    // Scenarios of the end-to-end tests wait far more than they work; each has a namespace of its own.
+    maxConcurrency: 12,
     projects: [
       {
         test: {

@@ -20,6 +20,8 @@ export interface ControlPlane {
   server: string;
   /** PEM of the API server's certificate authority. */
   ca: string;
+  /** PEM of the certificate's key: for a proxy that stands before the API server under its name. */
+  key: string;
   /** Bearer tokens by user: admin and player (system:masters), engine, user and kubectl-user (no rights by themselves). */
   tokens: Readonly<Record<string, string>>;
   /** Path of a kubeconfig for this user, or for the bearer of `token` under this name. */
@@ -263,6 +265,7 @@ function controlPlaneOf(running: Running, client: PlaneClient): ControlPlane {
   return {
     server: layout.server,
     ca: readFileSync(layout.inFolder('certs/apiserver.crt'), 'utf8'),
+    key: readFileSync(layout.inFolder('certs/apiserver.key'), 'utf8'),
     tokens: layout.tokens,
     kubeconfig: (user, token = layout.tokens[user]) => writeKubeconfig(layout, user, token),
     request,

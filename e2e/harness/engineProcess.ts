@@ -1,0 +1,96 @@
+/**
+ * The engine as users run it: a process of its own, started by its own command line. It can be killed without warning,
+ * frozen and thawed. This file knows the flags that a test cares for and nothing of what the engine does.
+ */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { join } from 'node:path';
+import { endProgram, hasEnded, waitFor } from './programs.ts';
+
+/** Enough to see what led to a failure, without filling a report. */
+const LOG_LINES_MAX = 400;
+const main = join(import.meta.dirname, '../../engine/main.ts');
+
+export interface EngineProcessOptions {
+  /** The replica's name, as the pod's name would be. */
+  name: string;
+  kubeconfig: string;
+  metricsServer?: string;
+  /** Absent: the whole cluster. The Lease is in the first of them, otherwise in `default`. */
+  namespaces?: readonly string[];
+  /** Absent: the scheduler in the process. */
+  redis?: { url: string; prefix: string };
+  resyncSeconds?: number;
+}
+
+export interface EngineProcess {
+  readonly name: string;
+  /** `http://127.0.0.1:<port>` of REST, health and metrics. */
+  readonly url: string;
+  /** Its last lines, as JSON. */
+  readonly log: readonly string[];
+  /** SIGKILL; resolves when it is dead. */
+  kill(): Promise<void>;
+  /** SIGSTOP: its connections stay open, and nothing in it moves until `thaw`. */
+  freeze(): void;
+  thaw(): void;
+}
+
+function flagsOf(options: EngineProcessOptions): string[] {
+  const { kubeconfig, metricsServer, namespaces = [], redis, resyncSeconds = 30 } = options;
+  const flags: Record<string, string> = {
+    '--kubeconfig': kubeconfig,
+    '--leader-election-namespace': namespaces[0] ?? 'default',
+    '--drain-seconds': '1',
+    '--port': '0',
+    '--resync-seconds': String(resyncSeconds),
+  };
+  if (metricsServer !== undefined) flags['--metrics-server'] = metricsServer;
+  if (namespaces.length > 0) flags['--namespace'] = namespaces.join(',');
+  if (redis) Object.assign(flags, { '--redis-url': redis.url, '--redis-prefix': redis.prefix });
+  return Object.entries(flags).flat();
+}
+
+/** Resolves when its caches are filled and it runs. Rejects with its last lines when it ends before. */
+export async function startEngineProcess(options: EngineProcessOptions): Promise<EngineProcess> {
+  const child = spawn(process.execPath, [main, ...flagsOf(options)], {
+    env: { ...process.env, POD_NAME: options.name },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const log: string[] = [];
+  let port: number | undefined;
+  let isRunning = false;
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', line => {
+      log.push(line);
+      if (log.length > LOG_LINES_MAX) log.shift();
+      const entry = entryOf(line);
+      port ??= entry.port;
+      isRunning ||= entry.msg === 'serin runs';
+    });
+  }
+  await waitFor(`engine ${options.name} runs`, () => {
+    if (hasEnded(child)) throw new Error(`engine ${options.name} has ended:\n${log.slice(-10).join('\n')}`);
+    return isRunning && port !== undefined;
+  });
+  return {
+    name: options.name,
+    url: `http://127.0.0.1:${port}`,
+    log,
+    async kill() {
+      // A stopped process is killed as well; the signal that wakes it is not needed.
+      await endProgram(child, 'SIGKILL');
+    },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
+  };
+}
+
+function entryOf(line: string): { msg?: string; port?: number } {
+  try {
+    return JSON.parse(line) as { msg?: string; port?: number };
+  } catch {
+    // Node's own warnings and stack traces are text.
+    return {};
+  }
+}
