@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe } from 'vitest';
 import { crashes } from './crashes.ts';
 import { deletions } from './deletions.ts';
+import { otherWriters } from './otherWriters.ts';
 import { metricsOutage, redisOutages } from './outages.ts';
 import { releases } from './releases.ts';
 import { type RunningStage, type SchedulerName, startStage } from './stage.ts';
@@ -37,5 +38,6 @@ export function describeRollouts(scheduler: SchedulerName): void {
     });
     releases(stage);
     deletions(stage);
+    otherWriters(stage);
   });
 }
