@@ -81,6 +81,33 @@ export function releases(stage: () => Stage): void {
     await shop.close('v3');
   });
 
+  // A window longer than the interval, as many people set it.
+  const wide = { ...analysis, metrics: [{ ...successRate, interval: '30s' }] };
+
+  test.concurrent('bad, after a good one mid-run: not judged by the answers of the one before', async () => {
+    const shop = await adoptedShop(stage(), 'widegood', { analysis: wide });
+    await shop.release('v2');
+    await shop.atWeight(50);
+    await shop.release('v3', { errorPercent: 50 });
+    await shop.until('starts again', status => status.history?.[0]?.outcome === 'Superseded');
+    const failed = await shop.phase('Failed');
+    expect(weightsOf(stage(), 'widegood', failed.status.run.revision)).toEqual([0, 20]);
+    await shop.close('v3');
+  });
+
+  test.concurrent('good, right after a bad one: not rolled back for the answers of the one before', async () => {
+    const shop = await adoptedShop(stage(), 'widebad', { analysis: wide });
+    await shop.release('v2', { errorPercent: 50 });
+    await shop.phase('Failed');
+    await shop.release('v3');
+    const ended = await shop.until(
+      'has ended',
+      status => status.history?.length === 2 && ['Succeeded', 'Failed'].includes(status.phase),
+    );
+    expect(ended.status.phase).toBe('Succeeded');
+    await shop.close('v2');
+  });
+
   test.concurrent('whose primary does not come up: the last good revision serves on', async () => {
     const shop = await adoptedShop(stage(), 'deadprimary', { analysis, progressDeadlineSeconds: 6 });
     stage().rig.kubelet.setBehaviour(
