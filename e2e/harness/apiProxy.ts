@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, createServer, request as send } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import type { ControlPlane } from './controlplane.ts';
 
 export interface SeenRequest {
@@ -31,6 +32,10 @@ export interface ApiProxy {
   kubeconfig: string;
   /** The next request that matches is held back before the API server sees it. One at a time. */
   hold(isWanted: (request: SeenRequest) => boolean): Promise<HeldRequest>;
+  /** Every request waits this long before the API server sees it, as on a slow network. */
+  slow(delayMs: number): void;
+  /** Breaks every connection and lets none through until it is mended. */
+  cut(isCut: boolean): void;
   /** Forgets a `hold` that has caught nothing; its promise stays open. */
   disarm(): void;
   close(): Promise<void>;
@@ -44,8 +49,12 @@ interface Trap {
 export async function startApiProxy(plane: ControlPlane, kubeconfigPath: string): Promise<ApiProxy> {
   const agent = new Agent({ ca: plane.ca, keepAlive: true });
   let trap: Trap | undefined;
+  let delayMs = 0;
+  let isCut = false;
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (delayMs > 0) await setTimeout(delayMs);
+    if (isCut) throw new Error('the network is cut');
     const body = await read(request);
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
     const seen = { method: request.method ?? '', path, body: parsed(body) };
@@ -80,6 +89,13 @@ export async function startApiProxy(plane: ControlPlane, kubeconfigPath: string)
     hold(isWanted) {
       if (trap) throw new Error('a request is being waited for already');
       return new Promise(caught => (trap = { isWanted, caught }));
+    },
+    slow(ms) {
+      delayMs = ms;
+    },
+    cut(isBroken) {
+      isCut = isBroken;
+      if (isCut) server.closeAllConnections();
     },
     disarm: () => (trap = undefined),
     async close() {

@@ -21,6 +21,7 @@ export interface EngineProcessOptions {
   /** Absent: the scheduler in the process. */
   redis?: { url: string; prefix: string };
   resyncSeconds?: number;
+  drainSeconds?: number;
 }
 
 export interface EngineProcess {
@@ -37,11 +38,11 @@ export interface EngineProcess {
 }
 
 function flagsOf(options: EngineProcessOptions): string[] {
-  const { kubeconfig, metricsServer, namespaces = [], redis, resyncSeconds = 30 } = options;
+  const { kubeconfig, metricsServer, namespaces = [], redis, resyncSeconds = 30, drainSeconds = 1 } = options;
   const flags: Record<string, string> = {
     '--kubeconfig': kubeconfig,
     '--leader-election-namespace': namespaces[0] ?? 'default',
-    '--drain-seconds': '1',
+    '--drain-seconds': String(drainSeconds),
     '--port': '0',
     '--resync-seconds': String(resyncSeconds),
   };
