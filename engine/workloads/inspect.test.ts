@@ -293,13 +293,15 @@ describe('the Secret of a MetricTemplate', () => {
     } as never,
   });
   const template = { spec: { provider: { type: 'prometheus', secretRef: { name: 'token' } }, query: 'x' } };
-  const server = (secret: HttpResponse) => {
+  const server = (
+    secret: HttpResponse,
+    shown = json(200, { metadata: { name: 'errors', namespace: 'shared' }, ...template }),
+  ) => {
     const asked: string[] = [];
     const scripted = createScriptedTransport(request => {
       const { pathname } = new URL(request.path, 'http://api');
       asked.push(pathname);
-      if (pathname.endsWith('/metrictemplates/errors'))
-        return json(200, { metadata: { name: 'errors', namespace: 'shared' }, ...template });
+      if (pathname.endsWith('/metrictemplates/errors')) return shown;
       if (pathname.endsWith('/secrets/token')) return secret;
       return json(200, { metadata: { resourceVersion: '1' }, items: [] });
     });
@@ -323,6 +325,10 @@ describe('the Secret of a MetricTemplate', () => {
     expect(there.asked).toContain('/api/v1/namespaces/shared/secrets/token');
     const denied = server(failure(403, 'Forbidden', 'no'));
     expect(await inspectTarget(denied.client, sighting)).toEqual([]);
+    // A namespace that is not served: the template is missing for other reasons, and the adoption must not fail.
+    const elsewhere = server(json(200, {}), failure(403, 'Forbidden', 'no'));
+    expect(await inspectTarget(elsewhere.client, sighting)).toEqual([]);
+    expect(elsewhere.asked).not.toContain('/api/v1/namespaces/shared/secrets/token');
   });
 });
 

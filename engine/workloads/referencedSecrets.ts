@@ -34,17 +34,24 @@ async function secretOf(
   name: string,
 ): Promise<string | undefined> {
   const [group = ''] = (sighting.object.apiVersion ?? '').split('/');
-  const template = await client.get(resources.canaryTypes(group).metricTemplates, namespace, name);
-  // A template that is missing is another problem, and known from the cache.
-  return template?.spec?.provider?.secretRef?.name;
+  const type = resources.canaryTypes(group).metricTemplates;
+  // A template that is missing, or in a namespace that is not served, is another problem, and known from the cache.
+  const template = await visible(client.get(type, namespace, name));
+  return template === FORBIDDEN ? undefined : template?.spec?.provider?.secretRef?.name;
 }
 
 async function exists(client: ApiClient, namespace: string, name: string): Promise<boolean> {
+  // Without the right nobody can tell; the query will say it when it needs the Secret.
+  return (await visible(client.get(resources.secrets, namespace, name))) !== undefined;
+}
+
+const FORBIDDEN = 'forbidden';
+
+async function visible<T>(read: Promise<T>): Promise<T | typeof FORBIDDEN> {
   try {
-    return (await client.get(resources.secrets, namespace, name)) !== undefined;
+    return await read;
   } catch (error) {
-    // Without the right nobody can tell; the query will say it when it needs the Secret.
-    if (error instanceof ApiError && error.kind === 'forbidden') return true;
+    if (error instanceof ApiError && error.kind === 'forbidden') return FORBIDDEN;
     throw error;
   }
 }
