@@ -6,14 +6,9 @@
 import { PrometheusDriver } from 'prometheus-query';
 import { addressProblem } from './address.ts';
 import type { Analyzer, Measurement, MetricQuery } from './analyzer.ts';
+import { type ConnectionOptions, connectionOf, UNUSABLE_FILE } from './prometheusConnection.ts';
 
-export interface PrometheusOptions {
-  address: string;
-  /** Basic credentials, when both are set. */
-  username?: string;
-  password?: string;
-  bearerToken?: string;
-  headers?: Record<string, string>;
+export interface PrometheusOptions extends ConnectionOptions {
   timeoutMs?: number;
 }
 
@@ -23,10 +18,6 @@ const MESSAGE_MAX = 200;
 export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
   const problem = addressProblem(options.address);
   const { timeoutMs = TIMEOUT_MS } = options;
-  const headers = {
-    ...options.headers,
-    ...(options.bearerToken ? { authorization: `Bearer ${options.bearerToken}` } : {}),
-  };
   const driver = problem
     ? undefined
     : new PrometheusDriver({
@@ -34,12 +25,7 @@ export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
         baseURL: '/api/v1',
         timeout: timeoutMs,
         preferPost: true,
-        headers,
-        // A redirect could lead to an address that is not asked.
-        requestInterceptor: { onFulfilled: config => Object.assign(config, { maxRedirects: 0 }) },
-        ...(options.username !== undefined && options.password !== undefined
-          ? { auth: { username: options.username, password: options.password } }
-          : {}),
+        ...connectionOf(options),
       });
 
   async function ask(query: MetricQuery, signal: AbortSignal): Promise<Measurement> {
@@ -84,7 +70,15 @@ function ofNumber(value: number): Measurement {
 
 /** Only fields that cannot hold a secret: never `original`, which has the request with its credentials. */
 function describe(thrown: unknown): string {
-  const { errorType, error, status, httpStatus, prometheus } = (thrown ?? {}) as Record<string, any>;
+  const {
+    errorType,
+    error,
+    code: cause,
+    status,
+    httpStatus,
+    prometheus,
+  } = (thrown ?? {}) as Record<string, any>;
+  if (cause === UNUSABLE_FILE) return `prometheus: ${error}`.slice(0, MESSAGE_MAX);
   if (thrown instanceof TypeError) return 'prometheus: the answer is not one of the query API';
   const code = httpStatus ?? (typeof status === 'number' ? status : undefined);
   const sentence = typeof error === 'string' ? error : (prometheus?.errorType ?? '');

@@ -61,6 +61,20 @@ describe('what is accepted', () => {
     expect(config(['--insecure-http=true', '--port', '1'])).toMatchObject({ insecureHttp: true, port: 1 });
   });
 
+  test('credentials of the metrics server are names of files', () => {
+    const args = [
+      '--metrics-server=https://p',
+      '--metrics-server-ca-file=/ca',
+      '--metrics-server-token-file=/t',
+    ];
+    expect(config(args)).toMatchObject({
+      metricsServer: 'https://p',
+      metricsServerCaFile: '/ca',
+      metricsServerTokenFile: '/t',
+      metricsServerUsername: undefined,
+    });
+  });
+
   test("one hyphen does too, as in Flagger's manifests", () => {
     expect(
       config(['-log-level=warn', '-mesh-provider', 'smi:v1alpha1', '-port=81', '-insecure-http=true']),
@@ -105,6 +119,19 @@ describe('what is refused is one clear line that names the flag', () => {
     ],
     [['--redis-url', 'http://r'], '--redis-url: expected a redis or rediss URL'],
     [['--tls-cert-file', 'a'], '--tls-cert-file and --tls-key-file: expected both or neither'],
+    [
+      ['--metrics-server-username', 'ann'],
+      '--metrics-server-username and --metrics-server-password-file: expected both or neither',
+    ],
+    [
+      ['--metrics-server-username=ann', '--metrics-server-password-file=p', '--metrics-server-token-file=t'],
+      '--metrics-server-token-file: expected either a token or a user, not both',
+    ],
+    [['--metrics-server-token-file', 't'], '--metrics-server-token-file: expected --metrics-server too'],
+    [
+      ['--metrics-server=http://p', '--metrics-server-ca-file=c'],
+      '--metrics-server-ca-file: expected a --metrics-server with https',
+    ],
     [['--mesh-providr', 'x'], '--mesh-providr: unknown flag; did you mean --mesh-provider?'],
     [['--nonsense=x'], '--nonsense: unknown flag; see --help'],
     [['run'], 'unexpected argument: expected flags only, each beginning with --; see --help'],

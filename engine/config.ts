@@ -4,7 +4,8 @@
  * repeats a value that may be a secret. It reads no file: whoever uses a file reads it again when it changes.
  */
 import { Command, CommanderError, Option } from 'commander';
-import { providerProblem, SUPPORTED_PROVIDERS } from '../steppers/registry.ts';
+import { SUPPORTED_PROVIDERS } from '../steppers/registry.ts';
+import { disagreement } from './disagreement.ts';
 import {
   expecting,
   file,
@@ -19,7 +20,7 @@ import {
   whole,
 } from './flagReaders.ts';
 import { refusedFlags } from './refusedFlags.ts';
-import { scrapeDisagreement, scrapeFlags } from './scrapeFlags.ts';
+import { scrapeFlags } from './scrapeFlags.ts';
 
 const webhookUrl = url('an http or https URL', ['http:', 'https:'], true);
 
@@ -90,20 +91,24 @@ const flags = {
   ),
   'metrics-server-username': optional(
     text('a name'),
-    'user of the Prometheus; with --metrics-server-password-file',
+    'user of the Prometheus; needs a file with the password too',
     {
       argument: 'name',
     },
   ),
-  'metrics-server-password-file': optional(file, 'file that holds the password of the Prometheus', {
+  'metrics-server-password-file': optional(file, 'file that holds the password; read for each query', {
     argument: 'file',
   }),
-  'metrics-server-token-file': optional(file, 'file that holds a bearer token for the Prometheus', {
+  'metrics-server-token-file': optional(file, 'file that holds a bearer token; read for each query', {
     argument: 'file',
   }),
-  'metrics-server-ca-file': optional(file, 'file with the certificates that the Prometheus is trusted by', {
-    argument: 'file',
-  }),
+  'metrics-server-ca-file': optional(
+    file,
+    'PEM certificates that the Prometheus is trusted by, instead of the well-known',
+    {
+      argument: 'file',
+    },
+  ),
   ...scrapeFlags,
   'redis-url': optional(
     url('a redis or rediss URL', ['redis:', 'rediss:'], true),
@@ -290,19 +295,6 @@ function read(name: string, given: Flag<unknown>, onLine: string | undefined, en
   return {
     problem: `${fromEnvironment ? given.env : `--${name}`}: ${result.error.issues[0]?.message}${got}`,
   };
-}
-
-/** What no flag says by itself. */
-function disagreement(config: Config): string | undefined {
-  const provider = providerProblem(config.meshProvider);
-  if (provider) return `--mesh-provider: ${provider.message}`;
-  if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined))
-    return '--tls-cert-file and --tls-key-file: expected both or neither';
-  if ((config.metricsServerUsername === undefined) !== (config.metricsServerPasswordFile === undefined))
-    return '--metrics-server-username and --metrics-server-password-file: expected both or neither';
-  if (config.metricsServerUsername !== undefined && config.metricsServerTokenFile !== undefined)
-    return '--metrics-server-token-file: expected either a token or a user, not both';
-  return scrapeDisagreement(config);
 }
 
 /** @param args without the program's own path */

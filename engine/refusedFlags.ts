@@ -3,17 +3,11 @@
  * name with what to do instead, never ignored in silence. Supporting one means deleting its line.
  */
 
-const NO_CREDENTIALS = 'reading credentials of the metrics server is not supported yet';
-
 export const refusedFlags: ReadonlyMap<string, string> = new Map([
   ['slack-token', 'put the token of a Slack bot into the Secret of an AlertProvider, beside its address'],
   ['slack-proxy-url', 'HTTPS_PROXY and NO_PROXY say which proxy is used'],
   ['msteams-url', 'Microsoft Teams is not supported yet; use --event-webhook or Slack'],
   ['msteams-proxy-url', 'HTTPS_PROXY and NO_PROXY say which proxy is used'],
-  ['metrics-server-username', NO_CREDENTIALS],
-  ['metrics-server-password-file', NO_CREDENTIALS],
-  ['metrics-server-token-file', NO_CREDENTIALS],
-  ['metrics-server-ca-file', NO_CREDENTIALS],
   ['master', 'put the address of the API server into a kubeconfig and use --kubeconfig'],
   ['kubeconfig-service-mesh', 'a mesh whose control plane is another cluster is not supported yet'],
   [

@@ -118,6 +118,7 @@ export const unsupportedInMetricTemplate: readonly Unsupported[] = [
     ],
     'is not supported yet; use prometheus',
   ),
+  field('spec.provider.region', 'is not supported yet: it belongs to cloudwatch; remove it'),
 ];
 
 export const unsupportedInAlertProvider: readonly Unsupported[] = [

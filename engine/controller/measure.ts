@@ -6,6 +6,7 @@ import type { Judgement } from '../core/observation.ts';
 import type { MetricSetting } from '../core/settings.ts';
 import { checkOf } from '../core/verdict.ts';
 import * as resources from '../kubernetes/resources.ts';
+import { ApiError, type KubernetesObject } from '../kubernetes/types.ts';
 import { readyPods } from '../workloads/service.ts';
 import type { Analyzer, Arm, ArmPods, Measurement, MetricQuery } from '../../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../../analyzers/prometheus.ts';
@@ -105,7 +106,8 @@ async function resolve(
   if (!secret.ok) return secret;
   if (provider.address === undefined)
     return { ok: false, message: `MetricTemplate ${metric.template.name} has no provider.address` };
-  const analyzer = createPrometheusAnalyzer({ address: provider.address, ...secret.credentials });
+  const { address, headers, insecureSkipVerify } = provider;
+  const analyzer = createPrometheusAnalyzer({ address, headers, insecureSkipVerify, ...secret.credentials });
   return { ok: true, analyzer, query };
 }
 
@@ -118,21 +120,23 @@ async function credentialsOf(
   name: string | undefined,
 ): Promise<{ ok: true; credentials: Credentials } | { ok: false; message: string }> {
   if (name === undefined) return { ok: true, credentials: {} };
-  const secret = await world.client.get(resources.secrets, namespace, name);
+  let secret: KubernetesObject | undefined;
+  try {
+    secret = await world.client.get(resources.secrets, namespace, name);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    return { ok: false, message: `Secret ${namespace}/${name} cannot be read: ${error.message}` };
+  }
   if (!secret) return { ok: false, message: `Secret ${namespace}/${name} does not exist` };
   const text = (key: string): string | undefined => {
     const encoded = secret.data?.[key];
     return encoded === undefined ? undefined : Buffer.from(encoded, 'base64').toString('utf8').trim();
   };
   const [username, password, bearerToken] = [text('username'), text('password'), text('token')];
-  return {
-    ok: true,
-    credentials: {
-      ...(username ? { username } : {}),
-      ...(password ? { password } : {}),
-      ...(bearerToken ? { bearerToken } : {}),
-    },
-  };
+  if (bearerToken) return { ok: true, credentials: { bearerToken } };
+  if (username && password) return { ok: true, credentials: { username, password } };
+  // Asking without credentials would look like an answer of somebody else's.
+  return { ok: false, message: `Secret ${namespace}/${name} has neither token nor username and password` };
 }
 
 /** The ready pods of both arms, and the run that what they count belongs to. */
