@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createVirtualClock } from '../../simulator/clock.ts';
 import { createApiClient } from './client.ts';
-import { createDiscovery, missingSchemaFields, schemaOf, servedSchema, servedVersions } from './discovery.ts';
+import { createDiscovery, missingSchemaFields, servedSchema, servedVersions } from './discovery.ts';
 import { canaryTypes, deployments, pods } from './resources.ts';
 import { createScriptedTransport, failure, json, type ScriptedAnswer } from './scriptedTransport.ts';
 
@@ -121,22 +121,19 @@ test('what a served schema preserves is not missing, but a known field below it 
   ]);
 });
 
-test('reads the schema of one served version of a CRD', async () => {
-  const definition = {
-    apiVersion: 'apiextensions.k8s.io/v1',
-    kind: 'CustomResourceDefinition',
-    metadata: { name: 'canaries.serin.dev' },
-    spec: {
-      versions: [
-        { name: 'v1alpha1', served: false, schema: { openAPIV3Schema: {} } },
-        { name: 'v1beta1', served: true, schema: { openAPIV3Schema: own } },
-      ],
-    },
+test('reads the schema that the server publishes for a kind', async () => {
+  const kind = { group: 'serin.dev', version: 'v1beta1', kind: 'Canary' };
+  const schemas = {
+    'dev.serin.v1beta1.CanaryList': { 'x-kubernetes-group-version-kind': [{ ...kind, kind: 'CanaryList' }] },
+    'dev.serin.v1beta1.Canary': { ...own, 'x-kubernetes-group-version-kind': [kind] },
+    'io.k8s.meta.v1.ObjectMeta': { type: 'object' },
   };
-  const { client } = setUp({
-    '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/canaries.serin.dev': definition,
-  });
-  expect(await servedSchema(client, canaryTypes('serin.dev').canaries)).toEqual(own);
+  const { client, setDown } = setUp({ '/openapi/v3/apis/serin.dev/v1beta1': { components: { schemas } } });
+  expect(await servedSchema(client, canaryTypes('serin.dev').canaries)).toMatchObject(own);
+  expect(await servedSchema(client, canaryTypes('serin.dev').alertProviders)).toBeUndefined();
   expect(await servedSchema(client, canaryTypes('flagger.app').canaries)).toBeUndefined();
-  expect(schemaOf(definition, 'v1alpha1')).toBeUndefined();
+  setDown(true);
+  await expect(servedSchema(client, canaryTypes('serin.dev').canaries)).rejects.toMatchObject({
+    kind: 'server',
+  });
 });

@@ -2,8 +2,7 @@
  * Knows what an API server serves: groups, versions, kinds, its own version, and whether a served CRD has all the fields
  * that the engine writes. Answers are cached until somebody asks anew; errors never are.
  */
-import { customResourceDefinitions } from './resources.ts';
-import { type ApiClient, ApiError, type KubernetesObject, type ResourceType } from './types.ts';
+import { type ApiClient, ApiError, type ResourceType } from './types.ts';
 
 export interface Discovery {
   /** Versions in the server's order of preference; empty when the group is not served. */
@@ -68,20 +67,36 @@ export function servedVersions(client: ApiClient, group: string): Promise<string
   return createDiscovery(client).servedVersions(group);
 }
 
-/** The schema that the server prunes objects of this type with; undefined when there is no such CRD or version. */
+/**
+ * The schema that the server prunes objects of this type with, as it publishes it: whoever may speak to the server may
+ * read that, while reading a CRD needs a right in the whole cluster. Undefined when there is no such type, and for a
+ * moment after its CRD was created.
+ */
 export async function servedSchema(
   client: ApiClient,
   type: ResourceType,
 ): Promise<StructuralSchema | undefined> {
-  const definition = await client.get(customResourceDefinitions, '', `${type.plural}.${type.group}`);
-  return definition && schemaOf(definition, type.version);
+  const path = `/openapi/v3/apis/${type.group}/${type.version}`;
+  const document = await client.request('GET', path).catch((error: unknown) => {
+    if (error instanceof ApiError && error.kind === 'notFound') return undefined;
+    throw error;
+  });
+  const published: PublishedSchema[] = Object.values(document?.components?.schemas ?? {});
+  return published.find(schema => schema[OF_KIND]?.some(kind => isKindOf(kind, type)));
 }
 
-/** The `openAPIV3Schema` of one served version of a CRD. */
-export function schemaOf(definition: KubernetesObject, version: string): StructuralSchema | undefined {
-  const versions: { name: string; served?: boolean; schema?: { openAPIV3Schema?: StructuralSchema } }[] =
-    definition.spec?.versions ?? [];
-  return versions.find(entry => entry.name === version && entry.served !== false)?.schema?.openAPIV3Schema;
+const OF_KIND = 'x-kubernetes-group-version-kind';
+
+interface GroupVersionKind {
+  group: string;
+  version: string;
+  kind: string;
+}
+
+type PublishedSchema = StructuralSchema & { [OF_KIND]?: GroupVersionKind[] };
+
+function isKindOf({ group, version, kind }: GroupVersionKind, type: ResourceType): boolean {
+  return group === type.group && version === type.version && kind === type.kind;
 }
 
 /**

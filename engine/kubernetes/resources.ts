@@ -26,14 +26,6 @@ export const networkPolicies = type('networking.k8s.io', 'v1', 'networkpolicies'
 export const podDisruptionBudgets = type('policy', 'v1', 'poddisruptionbudgets', 'PodDisruptionBudget');
 export const scaledObjects = type('keda.sh', 'v1alpha1', 'scaledobjects', 'ScaledObject');
 export const podMonitors = type('monitoring.coreos.com', 'v1', 'podmonitors', 'PodMonitor');
-export const customResourceDefinitions = type(
-  'apiextensions.k8s.io',
-  'v1',
-  'customresourcedefinitions',
-  'CustomResourceDefinition',
-  false,
-);
-
 /** The engine's own kinds, in `serin.dev` or, when it serves Flagger's objects in place, in `flagger.app`. */
 export function canaryTypes(group: string): {
   canaries: ResourceType;

@@ -53,10 +53,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/*
 The rules of files/clusterrole.yaml of one kind: `lease` in the namespace of the release, `review` (tokens and
 permissions of callers) in the cluster, and `served`, all the rest, where canaries are served.
-Takes a dict of `root` and `kind`.
+Takes a dict of `root` and `kind`. The API group is the chosen one; Secrets may be limited to some names.
 */}}
 {{- define "serin.rules" -}}
 {{- $kind := .kind -}}
+{{- $root := .root -}}
 {{- $rules := list -}}
 {{- range (.root.Files.Get "files/clusterrole.yaml" | fromYaml).rules -}}
 {{- $is := "served" -}}
@@ -66,7 +67,13 @@ Takes a dict of `root` and `kind`.
 {{- $is = "review" -}}
 {{- end -}}
 {{- if eq $is $kind -}}
-{{- $rules = append $rules . -}}
+{{- $rule := . -}}
+{{- if has "serin.dev" .apiGroups -}}
+{{- $rule = merge (dict "apiGroups" (list $root.Values.apiGroup)) . -}}
+{{- else if and (has "secrets" .resources) $root.Values.rbac.secretNames -}}
+{{- $rule = merge (dict "resourceNames" $root.Values.rbac.secretNames) . -}}
+{{- end -}}
+{{- $rules = append $rules $rule -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $rules -}}
