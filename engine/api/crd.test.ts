@@ -1,6 +1,9 @@
 /** The generated CRDs: in step with the schemas, structural, described field by field, and a superset of Flagger's. */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { FLAGGER_GROUP, generateCrds, GROUP } from './crd.ts';
 import { CRD_FOLDER, fileNameOf, renderCrd } from './generate.ts';
@@ -27,6 +30,20 @@ function leafPaths(schema: JsonSchema): string[] {
 describe('the files in the chart', () => {
   test.each(crds.map(crd => [fileNameOf(crd), crd] as const))('%s is up to date', (name, crd) => {
     expect(readFileSync(CRD_FOLDER + name, 'utf8')).toBe(renderCrd(crd));
+  });
+});
+
+test('the program prints the CRDs of Flagger’s group, and refuses another', () => {
+  const program = fileURLToPath(new URL('generate.ts', import.meta.url));
+  const run = (...args: string[]) => spawnSync(process.execPath, [program, ...args], { encoding: 'utf8' });
+  const printed = parseAllDocuments(run('--api-group', FLAGGER_GROUP).stdout).map(document =>
+    document.toJS(),
+  );
+  expect(printed).toEqual(JSON.parse(JSON.stringify(generateCrds({ group: FLAGGER_GROUP }))));
+  expect(run('--api-group', 'other.dev')).toMatchObject({
+    status: 2,
+    stdout: '',
+    stderr: 'generate: --api-group: expected one of serin.dev, flagger.app\n',
   });
 });
 

@@ -1,13 +1,13 @@
 /**
  * A program: `node engine/api/generate.ts` writes the CRDs of group serin.dev into the chart, and
- * `node engine/api/generate.ts --group flagger.app` prints those of that group. It reads nothing but the schemas.
+ * `node engine/api/generate.ts --api-group flagger.app` prints those of that group. It reads nothing but the schemas.
  */
 // oxlint-disable no-restricted-imports, no-restricted-globals -- the one file of this folder that is a program
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { stringify } from 'yaml';
-import { type CustomResourceDefinition, generateCrds, GROUP } from './crd.ts';
+import { type CustomResourceDefinition, FLAGGER_GROUP, generateCrds, GROUP } from './crd.ts';
 
 /** Where the chart keeps the CRDs. */
 export const CRD_FOLDER = fileURLToPath(new URL('../../charts/serin/crds/', import.meta.url));
@@ -24,9 +24,12 @@ export function fileNameOf(crd: CustomResourceDefinition): string {
 }
 
 function main(): void {
-  const { values } = parseArgs({ options: { group: { type: 'string' } } });
-  if (values.group !== undefined) {
-    process.stdout.write(generateCrds({ group: values.group }).map(renderCrd).join('---\n'));
+  const { values } = parseArgs({ options: { 'api-group': { type: 'string' } } });
+  const group = values['api-group'];
+  if (group !== undefined) {
+    if (group !== GROUP && group !== FLAGGER_GROUP)
+      throw new Error(`--api-group: expected one of ${GROUP}, ${FLAGGER_GROUP}`);
+    process.stdout.write(generateCrds({ group }).map(renderCrd).join('---\n'));
     return;
   }
   mkdirSync(CRD_FOLDER, { recursive: true });
@@ -34,4 +37,11 @@ function main(): void {
     writeFileSync(CRD_FOLDER + fileNameOf(crd), renderCrd(crd));
 }
 
-if (import.meta.main) main();
+if (import.meta.main) {
+  try {
+    main();
+  } catch (error) {
+    process.stderr.write(`generate: ${(error as Error).message}\n`);
+    process.exitCode = 2;
+  }
+}
