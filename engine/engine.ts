@@ -6,6 +6,7 @@ import type { Clock } from './clock.ts';
 import { type Controller, createController, type Listener } from './controller/controller.ts';
 import { createLanded } from './controller/landed.ts';
 import type { Sighting } from './controller/observe.ts';
+import { conditionsIn, refusedStatus } from './controller/refusal.ts';
 import type { Scheduler } from './controller/scheduler.ts';
 import { createTeller, type Teller, type TellOptions } from './controller/tell.ts';
 import { OWNER_LABEL, type Stores, type World } from './controller/world.ts';
@@ -15,6 +16,7 @@ import { createEventRecorder } from './kubernetes/events.ts';
 import * as resources from './kubernetes/resources.ts';
 import { createStore, type StoreOptions, type WatchedStore } from './kubernetes/store.ts';
 import { createStoreSet, type StoreSet } from './kubernetes/storeSet.ts';
+import type { WatchState } from './kubernetes/watch.ts';
 import {
   ApiError,
   type KubernetesObject,
@@ -22,6 +24,7 @@ import {
   type ResourceType,
   type Store,
 } from './kubernetes/types.ts';
+import type { ServedVersions } from '../steppers/registry.ts';
 import type { Stepper } from '../steppers/stepper.ts';
 
 export interface EngineOptions {
@@ -30,6 +33,10 @@ export interface EngineOptions {
   /** Uniform in [0, 1). */
   random: () => number;
   stepper: Stepper;
+  /** Default: what the stepper writes, and nothing else. */
+  served?: () => ServedVersions;
+  /** What the engine itself lacks in a namespace, e.g. rights: no rollout goes on there. Default: nothing. */
+  lacks?: (namespace: string) => Problem[];
   scheduler: Scheduler;
   apiGroup: string;
   /** Empty: the whole cluster. */
@@ -61,6 +68,8 @@ export interface Engine {
   readonly controller: Controller;
   /** Resolves when every watch has its first list and ticks run. */
   start(): Promise<void>;
+  /** Serves one more namespace; only where the engine was given namespaces. */
+  serve(namespace: string): void;
   /** This replica has become the active one: tells people what nobody is known to have told. */
   tellAgain(): void;
   stop(graceMs: number): Promise<void>;
@@ -74,21 +83,18 @@ export function createEngine(options: EngineOptions): Engine {
   const { clock, client, random, log, scheduler } = options;
   const types = resources.canaryTypes(options.apiGroup);
   const running: { start(): void; stop(): Promise<void> }[] = [];
+  /** One for each type that is watched in the given namespaces. */
+  const ofNamespaces: StoreSet[] = [];
   const sets: StoreSet[] = [];
   const stopping = new AbortController();
 
-  const storeOptions = (type: ResourceType, extra: Partial<StoreOptions> = {}): StoreOptions => ({
+  const storeOptions = (type: ResourceType, extra: Partial<StoreOptions> = {}) => ({
     clock,
     random,
     ...extra,
-    onState: state => {
-      if ('error' in state)
-        log.warn(
-          { resource: type.plural, phase: state.phase, reason: state.error.message },
-          'watch is broken',
-        );
-    },
-    onError: error => log.error({ resource: type.plural, error: String(error) }, 'a watch handler failed'),
+    onState: watchReporter(log, type),
+    onError: (error: unknown) =>
+      log.error({ resource: type.plural, error: String(error) }, 'a watch handler failed'),
   });
 
   /** Of the whole cluster, or of each namespace that the engine may see. */
@@ -98,8 +104,8 @@ export function createEngine(options: EngineOptions): Engine {
       running.push(store);
       return store;
     }
-    const { onState: _onState, ...shared } = storeOptions(type, extra);
-    const set = createStoreSet(client, type, shared);
+    const set = createStoreSet(client, type, storeOptions(type, extra));
+    ofNamespaces.push(set);
     running.push({
       start: () => options.namespaces.forEach(namespace => set.follow(namespace)),
       stop: () => set.stop(),
@@ -109,8 +115,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** Only in namespaces that have canaries. */
   function followed(type: ResourceType, extra: Partial<StoreOptions> = {}): Store {
-    const { onState: _onState, ...shared } = storeOptions(type, extra);
-    const set = createStoreSet(client, type, shared);
+    const set = createStoreSet(client, type, storeOptions(type, extra));
     sets.push(set);
     return set;
   }
@@ -133,6 +138,8 @@ export function createEngine(options: EngineOptions): Engine {
     urgentClient: client.urgent,
     stores,
     stepper: options.stepper,
+    lacks: options.lacks ?? (() => []),
+    served: options.served ?? (() => ({ trafficSplit: [options.stepper.routeType.version] })),
     types: { canaries: types.canaries },
     selectorLabels: options.selectorLabels,
     defaults: { drainMs: options.drainMs },
@@ -194,12 +201,11 @@ export function createEngine(options: EngineOptions): Engine {
   /** An object that cannot even be decoded still gets its condition and an event, once for each generation. */
   async function reportRefusal(object: KubernetesObject, problems: Problem[]): Promise<void> {
     const [problem] = problems;
-    const conditions: { type: string; observedGeneration?: number }[] = object.status?.conditions ?? [];
     const generation = object.metadata.generation ?? 0;
     if (
       !problem ||
       !options.isActive() ||
-      conditions.some(one => one.type === 'Accepted' && one.observedGeneration === generation)
+      conditionsIn(object).some(one => one.type === 'Accepted' && one.observedGeneration === generation)
     )
       return;
     const at = new Date(clock.now()).toISOString();
@@ -207,17 +213,7 @@ export function createEngine(options: EngineOptions): Engine {
       .map(one => `${one.field ? `${one.field}: ` : ''}${one.message}`)
       .join('; ')
       .slice(0, 1024);
-    const accepted = {
-      type: 'Accepted',
-      status: 'False',
-      reason: problem.reason,
-      message,
-      lastTransitionTime: at,
-      lastUpdateTime: at,
-      observedGeneration: generation,
-    };
-    const others = conditions.filter(one => one.type !== 'Accepted');
-    const status = { ...object.status, observedGeneration: generation, conditions: [...others, accepted] };
+    const status = refusedStatus(object, { reason: problem.reason, message }, at, true);
     try {
       stores.canaries.absorb(await client.replaceStatus(types.canaries, { ...object, status }));
       events.record({ object, type: 'Warning', reason: problem.reason, message });
@@ -275,6 +271,9 @@ export function createEngine(options: EngineOptions): Engine {
       await scheduler.start((key, signal) => tickWhenSynced(key, signal));
       void resyncForever();
     },
+    serve(namespace) {
+      for (const set of ofNamespaces) set.follow(namespace);
+    },
     tellAgain: () => teller?.tellAgain(),
     async stop(graceMs) {
       stopping.abort();
@@ -290,6 +289,22 @@ export function createEngine(options: EngineOptions): Engine {
     if (!sets.every(set => set.synced(namespace))) return SYNC_POLL_MS;
     return await controller.tick(key, signal);
   }
+}
+
+/** Says once that a watch is broken, and why; it is tried again by itself, and says so when it is whole. */
+function watchReporter(log: Log, { plural }: ResourceType) {
+  const broken = new Map<string, string>();
+  return (state: WatchState, namespace = ''): void => {
+    const where = { resource: plural, ...(namespace ? { namespace } : {}) };
+    if ('error' in state) {
+      const reason = state.error.message;
+      if (broken.get(namespace) === reason) return;
+      broken.set(namespace, reason);
+      log.warn({ ...where, phase: state.phase, reason }, 'watch is broken');
+    } else if (state.phase === 'watching' && broken.delete(namespace)) {
+      log.info(where, 'watch is whole again');
+    }
+  };
 }
 
 function keyOf({ metadata }: KubernetesObject): string {

@@ -5,27 +5,32 @@ import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
 import { createFollow } from './controller/follow.ts';
 import { createMeasure } from './controller/measure.ts';
+import type { Scheduler } from './controller/scheduler.ts';
 import { createBullmqScheduler } from './controller/schedulerBullmq.ts';
 import { createInProcessScheduler } from './controller/schedulerInProcess.ts';
 import { createSilenceWatch, type SilenceWatch } from './controller/silence.ts';
+import type { TellOptions } from './controller/tell.ts';
 import { createEngine, type Engine, type Log } from './engine.ts';
-import { createApiClient } from './kubernetes/client.ts';
-import { createDiscovery } from './kubernetes/discovery.ts';
+import { createApiClient, type PrioritisedClient } from './kubernetes/client.ts';
 import { loadKubeConfig } from './kubernetes/kubeconfig.ts';
-import { createLease } from './kubernetes/lease.ts';
+import { createLateStore, type LateStore } from './kubernetes/lateStore.ts';
+import { createLease, type LeaseElection } from './kubernetes/lease.ts';
 import { createLimiter } from './kubernetes/limiter.ts';
+import { canaryTypes } from './kubernetes/resources.ts';
 import { createTransport } from './kubernetes/transport.ts';
+import { type Changes, createPrerequisites, type Met, type Prerequisites } from './prerequisites.ts';
 import { createDelivery } from './notifiers/delivery.ts';
 import type { Receiver } from './notifiers/notifier.ts';
 import { createPost } from './notifiers/post.ts';
 import { scrapeSourceOf } from './scrapeFlags.ts';
 import { createServer } from './server/server.ts';
+import type { Wanted } from './survey.ts';
 import { createLog } from './telemetry/log.ts';
-import { createMetrics } from './telemetry/metrics.ts';
+import { createMetrics, type Metrics } from './telemetry/metrics.ts';
+import type { Analyzer } from '../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../analyzers/prometheus.ts';
 import { createScrapeAnalyzer } from '../analyzers/scrape.ts';
 import { inspectPods, inspectTarget } from './workloads/inspect.ts';
-import { chooseStepper } from '../steppers/registry.ts';
 
 const VERSION = '0.1.0';
 const LEASE_NAME = 'serin';
@@ -41,16 +46,36 @@ function slackOf({ slackUser, slackChannel }: Config, address: string): Receiver
   };
 }
 
+/** What `serve` works with, whichever namespaces and provider there turn out to be. */
+interface Adapters {
+  config: Config;
+  log: Log;
+  client: PrioritisedClient;
+  prerequisites: Prerequisites;
+  /** Aborts when the process is to end. */
+  stopping: AbortController;
+  parts: Parts;
+  metrics: Metrics;
+}
+
+/** What health, metrics and REST look at, from the moment at which it is there. */
+interface Parts {
+  canaries: LateStore;
+  scheduler?: Scheduler;
+  silence?: SilenceWatch;
+}
+
 async function run(config: Config, log: Log): Promise<void> {
   const clock = systemClock;
-  const random = Math.random;
   const kubeConfig = loadKubeConfig(config.kubeconfig === undefined ? {} : { kubeconfig: config.kubeconfig });
   const { transport, close } = createTransport(kubeConfig, { clock, version: VERSION });
+  const { canaries: canaryType } = canaryTypes(config.apiGroup);
+  const parts: Parts = { canaries: createLateStore(canaryType) };
   const metrics = createMetrics({
     clock,
     version: VERSION,
     meshProvider: config.meshProvider,
-    schedulerSilentMs: () => silence?.silentMs() ?? 0,
+    schedulerSilentMs: () => parts.silence?.silentMs() ?? 0,
     ofProcess: true,
   });
   const limiter = createLimiter({
@@ -59,49 +84,90 @@ async function run(config: Config, log: Log): Promise<void> {
     burst: config.kubeconfigBurst,
     onLimited: metrics.apiLimited,
   });
-  const client = createApiClient(transport, { clock, limiter, onRequest: metrics.apiRequest });
-  const trafficSplit = await createDiscovery(client).servedVersions('split.smi-spec.io');
-  const chosen = chooseStepper(config.meshProvider, { trafficSplit });
-  if (!chosen.ok) throw new Error(chosen.message);
+  const client = createApiClient(transport, {
+    clock,
+    limiter,
+    onRequest(request) {
+      metrics.apiRequest(request);
+      prerequisites.noticed(request);
+    },
+  });
+  const prerequisites = createPrerequisites({ client, clock, log, wanted: wantedBy(config) });
+  const server = createServer({
+    clock,
+    stores: { canaries: parts.canaries },
+    client,
+    canaryType,
+    metrics,
+    isReady: () => readiness(parts, prerequisites),
+    ...listening(config),
+    log,
+  });
+  await server.start();
 
+  const stopping = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stopping.abort());
+  const met = await prerequisites.met(stopping.signal);
+  const ending = met && (await serve(met, { config, log, client, prerequisites, stopping, parts, metrics }));
+  log.info({}, 'stopping');
+  prerequisites.stop();
+  await server.close();
+  await ending?.();
+  await close();
+}
+
+function wantedBy(config: Config): Wanted {
+  const { apiGroup, namespace: namespaces, meshProvider: provider } = config;
+  const lease = { namespace: config.leaderElectionNamespace, name: LEASE_NAME };
+  return { apiGroup, namespaces, provider, lease };
+}
+
+function readiness(
+  { canaries, scheduler }: Parts,
+  prerequisites: Prerequisites,
+): { ok: boolean; reasons: string[] } {
+  const reasons = prerequisites.lacks().map(lack => `${lack.reason}: ${lack.message}`);
+  // A silent scheduler is said, but REST goes on: people must be able to abort.
+  if (scheduler?.isHealthy() === false) reasons.push('the scheduler is silent');
+  if (canaries.isThere()) return { ok: true, reasons };
+  return { ok: false, reasons: reasons.length > 0 ? reasons : ['the caches are not filled yet'] };
+}
+
+function listening(config: Config) {
+  const { tlsCertFile, tlsKeyFile, insecureHttp, port } = config;
+  const isInPod = process.env['KUBERNETES_SERVICE_HOST'] !== undefined;
+  return {
+    insecureHttp,
+    port,
+    bindAddress: config.bindAddress ?? (isInPod ? '0.0.0.0' : '127.0.0.1'),
+    ...(tlsCertFile !== undefined && tlsKeyFile !== undefined
+      ? { tls: { certFile: tlsCertFile, keyFile: tlsKeyFile } }
+      : {}),
+  };
+}
+
+/** Runs the engine until the process is to end. The answer stops it. */
+async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>> {
+  const { config, log, client, prerequisites, stopping, parts } = adapters;
+  const clock = systemClock;
   const isShared = config.redisUrl !== undefined;
-  const lease = createLease(client.urgent, {
-    namespace: config.leaderElectionNamespace,
-    name: LEASE_NAME,
-    identity: process.env['POD_NAME'] ?? hostname(),
-    nonce: randomUUID(),
-    clock,
-    random,
-  });
-  const scrape = createScrapeAnalyzer({
-    clock,
-    source: scrapeSourceOf(config),
-    port: config.scrapePort,
-    path: config.scrapePath,
-  });
-  const analyzer =
-    config.metricsServer === undefined ? scrape : createPrometheusAnalyzer({ address: config.metricsServer });
-  const scheduler = isShared
-    ? createBullmqScheduler({
-        redisUrl: config.redisUrl ?? '',
-        prefix: config.redisPrefix,
-        concurrency: config.tickConcurrency,
-        clock,
-        log,
-      })
-    : createInProcessScheduler({ clock, log, concurrency: config.tickConcurrency });
-  const { post, close: closePost } = createPost({ environment: process.env });
-  const delivery = createDelivery({ clock, random, log, post, onOutcome: metrics.notification });
+  const lease = leaseOf(config, client);
+  const scheduler = schedulerOf(config, log);
   // On one Redis every replica takes ticks; without it the one that holds the Lease does.
   const isActive = () => isShared || lease.isLeader();
+  const analysis = analysisOf(config);
+  const { analyzer } = analysis;
+  const telling = tellingOf(adapters);
   const engine: Engine = createEngine({
     clock,
     client,
-    random,
-    stepper: chosen.stepper,
+    random: Math.random,
+    stepper: met.stepper,
+    served: prerequisites.served,
+    lacks: prerequisites.problemsIn,
     scheduler,
     apiGroup: config.apiGroup,
-    namespaces: config.namespace,
+    namespaces: met.namespaces,
     selectorLabels: config.selectorLabels,
     drainMs: config.drainSeconds * 1_000,
     resyncMs: config.resyncSeconds * 1_000,
@@ -111,77 +177,115 @@ async function run(config: Config, log: Log): Promise<void> {
     inspect: inspectTarget,
     inspectPods,
     allowsCrossNamespaceRefs: !config.noCrossNamespaceRefs,
-    tell: {
-      delivery,
-      slack: config.slackUrl === undefined ? undefined : slackOf(config, config.slackUrl),
-      eventWebhook:
-        config.eventWebhook === undefined ? undefined : { type: 'webhook', address: config.eventWebhook },
-      clusterName: config.clusterName,
-      asksPrometheus: config.metricsServer !== undefined,
-    },
+    tell: telling.options,
     log,
   });
-
-  const silence: SilenceWatch | undefined = isShared
-    ? createSilenceWatch({ clock, scheduler, controller: engine.controller, isLeader: lease.isLeader, log })
+  const { controller } = engine;
+  const silence = isShared
+    ? createSilenceWatch({ clock, scheduler, controller, isLeader: lease.isLeader, log })
     : undefined;
-
-  const { tlsCertFile, tlsKeyFile } = config;
-  let isStarted = false;
-  const server = createServer({
-    clock,
-    stores: engine.world.stores,
-    client,
-    canaryType: engine.world.types.canaries,
-    metrics,
-    // A silent scheduler is said, but REST goes on: people must be able to abort.
-    isReady: () =>
-      isStarted
-        ? { ok: true, reasons: scheduler.isHealthy() ? [] : ['the scheduler is silent'] }
-        : { ok: false, reasons: ['the caches are not filled yet'] },
-    insecureHttp: config.insecureHttp,
-    bindAddress:
-      config.bindAddress ?? (process.env['KUBERNETES_SERVICE_HOST'] === undefined ? '127.0.0.1' : '0.0.0.0'),
-    port: config.port,
-    ...(tlsCertFile !== undefined && tlsKeyFile !== undefined
-      ? { tls: { certFile: tlsCertFile, keyFile: tlsKeyFile } }
-      : {}),
-    log,
-  });
-  await server.start();
-
-  const stopping = new AbortController();
+  Object.assign(parts, { scheduler, silence });
+  prerequisites.follow(changesFor(engine, adapters));
   lease.onChange(isLeader => {
     log.info({ isLeader }, isLeader ? 'this replica is active' : 'this replica stands by');
     if (!isLeader) return;
     // On one Redis all replicas act from their start on, and tell again what was left then.
     if (!isShared) engine.tellAgain();
-    void engine.controller.resync();
+    void controller.resync();
   });
-  await engine.start();
-  isStarted = true;
-  const competing = lease.run(stopping.signal);
-  void silence?.run(stopping.signal);
-  log.info(
-    { version: VERSION, provider: chosen.stepper.provider, namespaces: config.namespace },
-    'serin runs',
-  );
+  const stopped = aborted(stopping.signal);
+  const competing = new AbortController();
+  await Promise.race([engine.start(), stopped]);
+  if (!stopping.signal.aborted) parts.canaries.become(engine.world.stores.canaries);
+  const election = lease.run(competing.signal);
+  void silence?.run(competing.signal);
+  const { provider } = met.stepper;
+  log.info({ version: VERSION, provider, namespaces: met.namespaces }, 'serin runs');
+  await stopped;
+  return async () => {
+    await engine.stop(config.shutdownGraceSeconds * 1_000);
+    analysis.close();
+    await lease.release();
+    competing.abort();
+    await election;
+    await telling.close();
+  };
+}
 
-  await new Promise<void>(resolve => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+function changesFor(engine: Engine, { log, stopping }: Adapters): Changes {
+  return {
+    onNamespace: namespace => engine.serve(namespace),
+    onChange: () => void engine.controller.resync(),
+    onOutdated({ reason, message }) {
+      // What is written now would lose fields; started again, the engine waits for the right CRDs.
+      log.error({ reason, detail: message }, 'the CRDs were replaced: the engine ends');
+      process.exitCode = 1;
+      stopping.abort();
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
   });
-  log.info({}, 'stopping');
-  await server.close();
-  await engine.stop(config.shutdownGraceSeconds * 1_000);
-  scrape.close();
-  await lease.release();
-  stopping.abort();
-  await competing;
-  // Whoever takes over does not wait for this; what is cut off here is told again from the status.
-  await delivery.flush(TELL_GRACE_MS);
-  await delivery.close();
-  await closePost();
-  await close();
+}
+
+function leaseOf(config: Config, client: PrioritisedClient): LeaseElection {
+  return createLease(client.urgent, {
+    namespace: config.leaderElectionNamespace,
+    name: LEASE_NAME,
+    identity: process.env['POD_NAME'] ?? hostname(),
+    nonce: randomUUID(),
+    clock: systemClock,
+    random: Math.random,
+  });
+}
+
+function schedulerOf(config: Config, log: Log): Scheduler {
+  const shared = { clock: systemClock, log, concurrency: config.tickConcurrency };
+  if (config.redisUrl === undefined) return createInProcessScheduler(shared);
+  return createBullmqScheduler({ ...shared, redisUrl: config.redisUrl, prefix: config.redisPrefix });
+}
+
+/** What answers the metrics: a server, or without one the pods themselves. */
+function analysisOf(config: Config): { analyzer: Analyzer; close(): void } {
+  const { metricsServer, scrapePort: port, scrapePath: path } = config;
+  if (metricsServer === undefined) {
+    const scrape = createScrapeAnalyzer({ clock: systemClock, source: scrapeSourceOf(config), port, path });
+    return { analyzer: scrape, close: () => scrape.close() };
+  }
+  const analyzer = createPrometheusAnalyzer({
+    address: metricsServer,
+    username: config.metricsServerUsername,
+    passwordFile: config.metricsServerPasswordFile,
+    bearerTokenFile: config.metricsServerTokenFile,
+    caFile: config.metricsServerCaFile,
+  });
+  return { analyzer, close: () => {} };
+}
+
+function tellingOf({ config, log, metrics }: Adapters): { options: TellOptions; close(): Promise<void> } {
+  const { slackUrl, eventWebhook, clusterName } = config;
+  const { post, close } = createPost({ environment: process.env });
+  const onOutcome = metrics.notification;
+  const delivery = createDelivery({ clock: systemClock, random: Math.random, log, post, onOutcome });
+  return {
+    options: {
+      delivery,
+      slack: slackUrl === undefined ? undefined : slackOf(config, slackUrl),
+      eventWebhook: eventWebhook === undefined ? undefined : { type: 'webhook', address: eventWebhook },
+      clusterName,
+      asksPrometheus: config.metricsServer !== undefined,
+    },
+    async close() {
+      // Whoever takes over does not wait for this; what is cut off here is told again from the status.
+      await delivery.flush(TELL_GRACE_MS);
+      await delivery.close();
+      await close();
+    },
+  };
 }
 
 const parsed = parseConfig(process.argv.slice(2), process.env);

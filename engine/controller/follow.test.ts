@@ -58,6 +58,8 @@ function watched(canary: KubernetesObject, isActive = true): Followed | undefine
   const world = {
     clock: createVirtualClock(0),
     stepper: createSmiStepper('v1alpha2'),
+    served: () => ({ trafficSplit: ['v1alpha2'] }),
+    lacks: () => [],
     selectorLabels: ['app'],
     defaults: { drainMs: 0 },
     notified: () => 0,

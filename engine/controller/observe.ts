@@ -17,6 +17,7 @@ import {
   targetSelector,
 } from '../workloads/service.ts';
 import type { RouteNames } from '../../steppers/stepper.ts';
+import { providerProblems } from './providerProblem.ts';
 import { referenceProblems } from './references.ts';
 import { CACHE_LIVE_MS, FINALIZER, OWNER_LABEL, type Stores, type World } from './world.ts';
 
@@ -51,7 +52,11 @@ export function observe(world: World, namespace: string, name: string, inputs: I
   if (!object) return { kind: 'gone' };
   const decoded = decodeCanary(object);
   const problems: Problem[] = decoded.ok
-    ? ownProblems(world, decoded.canary)
+    ? [
+        ...world.lacks(namespace),
+        ...providerProblems(decoded.canary.spec.provider, world.served()),
+        ...ownProblems(world, decoded.canary),
+      ]
     : decoded.problems.map(problem => ({
         reason: problem.reason,
         field: problem.field,
@@ -189,7 +194,7 @@ function sight(
     stored: new Set(revisions.map(storedHash)),
     goodReplicas: revisions.find(one => storedHash(one) === status.lastGood?.hash)?.data?.replicas,
     command: commandOf(canary.annotations, status),
-    staleCaches: staleCaches(world),
+    staleCaches: staleCaches(world, namespace),
     notified: world.notified(canary, status),
     judgement: inputs.judgement,
   };
@@ -235,10 +240,11 @@ function storedHash(revision: KubernetesObject): string {
   return revision.metadata.labels?.['serin.dev/revision'] ?? '';
 }
 
-function staleCaches(world: World): string[] {
+/** Of this namespace alone: where each has a watch of its own, one that is gone must not hold the others. */
+export function staleCaches(world: Pick<World, 'clock' | 'stores'>, namespace: string): string[] {
   const { canaries, deployments, replicaSets, endpointSlices, routes } = world.stores;
   const oldest = world.clock.now() - CACHE_LIVE_MS;
   return [canaries, deployments, replicaSets, endpointSlices, routes]
-    .filter(store => store.liveAt() < oldest)
+    .filter(store => store.liveAt(namespace) < oldest)
     .map(store => store.type.plural);
 }

@@ -5,8 +5,10 @@
 import type { Canary } from '../api/decode.ts';
 import type { CanaryStatus } from '../api/status.ts';
 import type { Clock } from '../clock.ts';
+import type { Problem } from '../core/observation.ts';
 import type { EngineDefaults } from '../core/settings.ts';
 import type { ApiClient, KubernetesObject, ResourceType, Store } from '../kubernetes/types.ts';
+import type { ServedVersions } from '../../steppers/registry.ts';
 import type { Stepper } from '../../steppers/stepper.ts';
 
 export interface Stores {
@@ -28,6 +30,10 @@ export interface World {
   urgentClient: ApiClient;
   stores: Stores;
   stepper: Stepper;
+  /** What the engine itself lacks in this namespace: no rollout goes on there. */
+  lacks(namespace: string): readonly Problem[];
+  /** What the API server serves of the groups that steppers write. */
+  served(): ServedVersions;
   types: { canaries: ResourceType };
   selectorLabels: readonly string[];
   defaults: EngineDefaults;

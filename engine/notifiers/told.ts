@@ -14,6 +14,7 @@ export const toldReasons: Readonly<Record<Reason, Telling>> = {
   NotSupportedYet: 'told',
   Retired: 'told',
   UnknownProvider: 'told',
+  ProviderNotServed: 'told',
   MetricTemplateNotFound: 'told',
   MetricTemplateRefused: 'told',
   AlertProviderNotFound: 'told',
@@ -32,7 +33,12 @@ export const toldReasons: Readonly<Record<Reason, Telling>> = {
   Forbidden: 'told',
   FieldOwnedByOther: 'told',
   Contested: 'told',
+  // What the engine itself lacks, so that nothing goes on.
   CrdsOutdated: 'told',
+  CrdsMissing: 'told',
+  ApiServerUnreachable: 'told',
+  ApiVersionNotServed: 'told',
+  LeaseUnavailable: 'told',
   Accepted: 'untold',
   // Adoption: that it has ended is news, its stages are not.
   Adopting: 'untold',
