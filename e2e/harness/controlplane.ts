@@ -135,6 +135,8 @@ function startApiServerProgram({ inFolder, ports }: Layout): Program {
     'token-auth-file': inFolder('tokens.csv'),
     // It would refuse pods until their ServiceAccount is there, and mount tokens that nobody reads.
     'disable-admission-plugins': 'ServiceAccount',
+    // Some distributions have it on: whoever makes an owned object needs the right to its owner's finalizers.
+    'enable-admission-plugins': 'OwnerReferencesPermissionEnforcement',
     'endpoint-reconciler-type': 'none',
     'audit-policy-file': inFolder('audit.yaml'),
     'audit-log-path': inFolder('audit.log'),
