@@ -2,15 +2,13 @@
  * What an end-to-end test stands on: one real control plane with the CRDs, a played kubelet, a data plane that obeys
  * TrafficSplits, and helpers to release, to send traffic and to run an engine beside it.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parse } from 'yaml';
-import { createWorldApi, type WorldApi } from '../../simulator/world/api.ts';
+import type { WorldApi } from '../../simulator/world/api.ts';
 import { type Kubelet, startKubelet } from '../../simulator/world/kubelet.ts';
-import { deployment, type DeploymentOptions, trafficSplitCrd } from '../../simulator/world/manifests.ts';
+import { deployment, type DeploymentOptions } from '../../simulator/world/manifests.ts';
 import { type Splitter, startSplitter } from '../../simulator/world/splitter.ts';
 import { startTraffic, type Traffic } from '../../simulator/world/traffic.ts';
-import { type ControlPlane, startControlPlane, waitFor } from './controlplane.ts';
+import { created, startCluster } from './cluster.ts';
+import { type ControlPlane, waitFor } from './controlplane.ts';
 
 export interface Rig {
   plane: ControlPlane;
@@ -29,29 +27,8 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
-const root = join(import.meta.dirname, '../..');
-
 export async function startRig(): Promise<Rig> {
-  const plane = await startControlPlane();
-  const api = createWorldApi({
-    baseUrl: plane.server,
-    ca: plane.ca,
-    bearerToken: plane.tokens['player'] ?? '',
-  });
-  const folder = join(root, 'charts/serin/crds');
-  const crds = [
-    ...readdirSync(folder).map(file => parse(readFileSync(join(folder, file), 'utf8'))),
-    trafficSplitCrd(),
-  ];
-  for (const crd of crds) await created(api, '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', crd);
-  await waitFor('CRDs are served', async () => {
-    const paths = ['/apis/serin.dev/v1beta1/canaries', '/apis/split.smi-spec.io/v1alpha2/trafficsplits'];
-    const answers = await Promise.all(paths.map(path => api.request('GET', path)));
-    return answers.every(answer => answer.status === 200);
-  });
-  await grantEngine(api);
-  // Before any pod is bound to it: the slice controller passes over pods of a node that it does not know yet.
-  await created(api, '/api/v1/nodes', { metadata: { name: 'played-node' } });
+  const { plane, api } = await startCluster();
   const kubelet = startKubelet({ api, addresses: { base: '10.244.0.0' } });
   const splitter = await startSplitter({ api });
   await Promise.all([kubelet.synced, splitter.synced]);
@@ -131,26 +108,4 @@ export async function startRig(): Promise<Rig> {
       await plane.stop();
     },
   };
-}
-
-async function created(api: WorldApi, path: string, body: object): Promise<void> {
-  const answer = await api.request('POST', path, body);
-  if (answer.status !== 201) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
-}
-
-/** The user `engine` gets exactly the rights that the chart gives the engine's ServiceAccount. */
-async function grantEngine(api: WorldApi): Promise<void> {
-  const role = parse(readFileSync(join(root, 'charts/serin/files/clusterrole.yaml'), 'utf8'));
-  const base = '/apis/rbac.authorization.k8s.io/v1';
-  await created(api, `${base}/clusterroles`, {
-    apiVersion: 'rbac.authorization.k8s.io/v1',
-    kind: 'ClusterRole',
-    metadata: { name: 'serin' },
-    rules: role.rules,
-  });
-  await created(api, `${base}/clusterrolebindings`, {
-    metadata: { name: 'serin' },
-    subjects: [{ kind: 'User', name: 'engine', apiGroup: 'rbac.authorization.k8s.io' }],
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'serin' },
-  });
 }
