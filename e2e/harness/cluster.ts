@@ -15,6 +15,9 @@ export interface Cluster {
   api: WorldApi;
 }
 
+/** The Node that there is. Controllers publish no pod that is not bound to one. */
+export const NODE = 'played-node';
+
 const root = join(import.meta.dirname, '../..');
 
 export async function startCluster(): Promise<Cluster> {
@@ -37,7 +40,7 @@ export async function startCluster(): Promise<Cluster> {
   });
   await grantEngine(api);
   // Before any pod is bound to it: the slice controller passes over pods of a node that it does not know yet.
-  await created(api, '/api/v1/nodes', { metadata: { name: 'played-node' } });
+  await created(api, '/api/v1/nodes', { metadata: { name: NODE } });
   return { plane, api };
 }
 

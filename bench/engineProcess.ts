@@ -1,0 +1,78 @@
+/** The engine as users run it: `node engine/main.ts` as a process of its own. It knows how to start it, to watch its log and to end it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { endProgram, freePorts, hasEnded, waitFor } from '../e2e/harness/programs.ts';
+
+export interface EngineProcess {
+  pid: number;
+  /** Milliseconds since the epoch. */
+  startedAt: number;
+  /** When it said that its caches are filled. */
+  runsAt: number;
+  /** One value of its own metrics page: the sum over all series of this name. */
+  metric(name: string): Promise<number>;
+  end(signal?: NodeJS.Signals): Promise<void>;
+}
+
+export interface EngineOptions {
+  kubeconfig: string;
+  metricsServer: string;
+  redisUrl?: string;
+  /** More flags. */
+  flags?: readonly string[];
+  replica?: string;
+}
+
+const main = join(import.meta.dirname, '../engine/main.ts');
+const TAIL_LINES = 20;
+
+const now = () => performance.timeOrigin + performance.now();
+
+export async function startEngineProcess(options: EngineOptions): Promise<EngineProcess> {
+  const [port = 0] = await freePorts(1);
+  const values = {
+    kubeconfig: options.kubeconfig,
+    'metrics-server': options.metricsServer,
+    'leader-election-namespace': 'default',
+    port: String(port),
+    ...(options.redisUrl ? { 'redis-url': options.redisUrl } : {}),
+  };
+  const named = Object.entries(values).map(([name, value]) => `--${name}=${value}`);
+  const flags = [...named, ...(options.flags ?? [])];
+  const startedAt = now();
+  const child = spawn(process.execPath, [main, ...flags], {
+    env: { ...process.env, POD_NAME: options.replica ?? 'bench' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const runsAt = await untilItRuns(child);
+  return {
+    pid: child.pid ?? 0,
+    startedAt,
+    runsAt,
+    async metric(name) {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      return text
+        .split('\n')
+        .filter(line => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+        .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
+    },
+    end: signal => endProgram(child, signal),
+  };
+}
+
+async function untilItRuns(child: ChildProcess): Promise<number> {
+  const tail: string[] = [];
+  let runsAt: number | undefined;
+  if (child.stdout === null) throw new Error('the engine has no output');
+  createInterface({ input: child.stdout }).on('line', line => {
+    if (line.includes('"serin runs"')) runsAt = now();
+    tail.push(line);
+    if (process.env['BENCH_LOG']) console.error(line);
+    if (tail.length > TAIL_LINES) tail.shift();
+  });
+  return await waitFor('the engine runs', () => {
+    if (hasEnded(child)) throw new Error(`the engine has ended:\n${tail.join('\n')}`);
+    return runsAt;
+  });
+}

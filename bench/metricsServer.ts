@@ -1,0 +1,71 @@
+/**
+ * Stands in for a Prometheus: answers every instant query with one number that the benchmark chooses, and counts. It
+ * understands no query, because what is measured is the engine, not the metrics.
+ */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface MetricsServer {
+  url: string;
+  /** Queries that were answered since the start. */
+  count(): number;
+  /** When queries about this text were answered, milliseconds since the epoch. */
+  answersAbout(text: string): { atMs: number; value: number }[];
+  /** What queries about this text (a name in them) are answered with, or all others when the text is empty. */
+  answer(about: string, values: Values): void;
+  stop(): Promise<void>;
+}
+
+export interface Values {
+  successPercent: number;
+  latencyMs: number;
+}
+
+const GOOD: Values = { successPercent: 100, latencyMs: 12 };
+const BODY_BYTES_MAX = 64 * 1024;
+
+export async function startMetricsServer(): Promise<MetricsServer> {
+  const given: { query: string; atMs: number; value: number }[] = [];
+  const answers = new Map<string, Values>([['', GOOD]]);
+
+  function answerTo(query: string): number {
+    const about = [...answers.keys()].find(text => text !== '' && query.includes(text)) ?? '';
+    const { successPercent, latencyMs } = answers.get(about) ?? GOOD;
+    return query.includes('histogram_quantile') ? latencyMs : successPercent;
+  }
+
+  const server = createServer((request, response) => {
+    let body = '';
+    request.setEncoding('utf8');
+    request.on('data', (chunk: string) => {
+      body += chunk;
+      if (body.length > BODY_BYTES_MAX) request.destroy();
+    });
+    request.on('end', () => {
+      const url = new URL(request.url ?? '/', 'http://metrics');
+      const query = new URLSearchParams(body).get('query') ?? url.searchParams.get('query') ?? '';
+      const value = answerTo(query);
+      const sample = [Date.now() / 1_000, String(value)];
+      const data = { resultType: 'vector', result: [{ metric: {}, value: sample }] };
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ status: 'success', data }), () => {
+        given.push({ query, atMs: performance.timeOrigin + performance.now(), value });
+      });
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    count: () => given.length,
+    answersAbout: text => given.filter(one => one.query.includes(text)),
+    answer: (about, values) => void answers.set(about, values),
+    async stop() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
