@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { currentNamespace, loadKubeConfig } from './kubeconfig.ts';
+import { loadKubeConfig } from './kubeconfig.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'serin-kubeconfig-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -37,8 +37,8 @@ test('the kubeconfig: errors are one sentence without content, and several files
     }),
   );
   const merged = loadKubeConfig({ environment: { KUBECONFIG: `${first}:${second}` } });
-  expect(merged.getCurrentUser()!.token).toBe(secret);
-  expect(currentNamespace(merged)).toBe('shop');
+  expect(merged.user.token).toBe(secret);
+  expect(merged.namespace).toBe('shop');
   expect(load(first)).toThrow(/names no known user/);
   expect(load(first, 'other')).toThrow(/no context "other"/);
 });

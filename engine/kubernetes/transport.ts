@@ -2,10 +2,10 @@
  * Carries requests to a real API server over a few shared, kept-alive connections, with current credentials, through the
  * environment's proxy if it names one. It adds authentication and nothing else; it never logs a header or a body.
  */
-import type { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent, request as send } from 'undici';
 import type { Clock } from '../clock.ts';
 import { type Credentials, createCredentialSource, type TlsOptions } from './credentials.ts';
+import type { KubeConfig } from './kubeconfig.ts';
 import { type Environment, proxyFor } from './proxy.ts';
 import { ApiError, type HttpRequest, type HttpResponse, type Transport } from './types.ts';
 
@@ -46,8 +46,7 @@ interface Pools {
 }
 
 export function createTransport(kubeConfig: KubeConfig, options: TransportOptions): TransportHandle {
-  const cluster = kubeConfig.getCurrentCluster();
-  if (!cluster) throw new Error('the kubeconfig has no current cluster: load it with loadKubeConfig');
+  const { cluster } = kubeConfig;
   const server = new URL(cluster.server);
   // Some servers live below a path, e.g. behind Rancher.
   const prefix = server.pathname.replace(/\/+$/, '');

@@ -6,7 +6,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { KubeConfig } from '@kubernetes/client-node';
 import { createScrapeAnalyzer } from '../../analyzers/scrape.ts';
 import { linkerdSource } from '../../analyzers/scrape/sources.ts';
 import { systemClock } from '../../engine/clock.ts';
@@ -81,13 +80,11 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
     namespace: NAMESPACE,
     requestsPerSecond: REQUESTS_PER_SECOND,
   });
-  const kubeConfig = new KubeConfig();
-  kubeConfig.loadFromOptions({
-    clusters: [{ name: 'demo', server: served.url, skipTLSVerify: true }],
-    users: [{ name: 'demo' }],
-    contexts: [{ name: 'demo', cluster: 'demo', user: 'demo' }],
-    currentContext: 'demo',
-  });
+  const kubeConfig = {
+    cluster: { name: 'demo', server: served.url, skipTLSVerify: true },
+    user: { name: 'demo' },
+    namespace: 'default',
+  };
   const { transport, close } = createTransport(kubeConfig, { clock, version: 'demo' });
   const log = { info: onEvent, warn: onEvent, error: onEvent };
   // There is no Prometheus: the pods say themselves what they answered.
