@@ -3,7 +3,7 @@
  * turns infinity into NaN, and it has no deadline of its own that can be cut short. Every answer becomes a measurement;
  * nothing is thrown, and no message holds more than the kind of the failure and the server's own sentence.
  */
-import { PrometheusDriver } from 'prometheus-query';
+import type { PrometheusDriver } from 'prometheus-query';
 import { addressProblem } from './address.ts';
 import type { Analyzer, Measurement, MetricQuery } from './analyzer.ts';
 import { type ConnectionOptions, connectionOf, UNUSABLE_FILE } from './prometheusConnection.ts';
@@ -18,26 +18,32 @@ const MESSAGE_MAX = 200;
 export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
   const problem = addressProblem(options.address);
   const { timeoutMs = TIMEOUT_MS } = options;
-  const driver = problem
-    ? undefined
-    : new PrometheusDriver({
-        endpoint: options.address.replace(/\/+$/, ''),
-        baseURL: '/api/v1',
-        timeout: timeoutMs,
-        preferPost: true,
-        ...connectionOf(options),
-      });
+  let driver: PrometheusDriver | undefined;
+
+  /** The library takes 25 MB and 0.1 s to load: not before somebody is judged. */
+  async function connected(): Promise<PrometheusDriver> {
+    const { PrometheusDriver: Driver } = await import('prometheus-query');
+    return (driver ??= new Driver({
+      endpoint: options.address.replace(/\/+$/, ''),
+      baseURL: '/api/v1',
+      timeout: timeoutMs,
+      preferPost: true,
+      ...connectionOf(options),
+    }));
+  }
 
   async function ask(query: MetricQuery, signal: AbortSignal): Promise<Measurement> {
-    if (!driver) return { kind: 'providerError', message: `prometheus: ${problem}` };
+    if (problem) return { kind: 'providerError', message: `prometheus: ${problem}` };
     if (query.query === undefined)
       return { kind: 'providerError', message: 'prometheus: the metric has no query' };
     if (signal.aborted) return { kind: 'providerError', message: 'prometheus: aborted' };
+    const { query: text } = query;
     const aborted = new Promise<never>((_resolve, reject) => {
       signal.addEventListener('abort', () => reject({ errorType: 'aborted' }), { once: true });
     });
     try {
-      const answer = await Promise.race([driver.instantQuery(query.query), aborted]);
+      const answering = connected().then(connection => connection.instantQuery(text));
+      const answer = await Promise.race([answering, aborted]);
       return measurementOf(answer.resultType, answer.result);
     } catch (thrown) {
       return { kind: 'providerError', message: describe(thrown) };

@@ -6,7 +6,6 @@ import { parseConfig, type Config } from './config.ts';
 import { createFollow } from './controller/follow.ts';
 import { createMeasure } from './controller/measure.ts';
 import type { Scheduler } from './controller/scheduler.ts';
-import { createBullmqScheduler } from './controller/schedulerBullmq.ts';
 import { createInProcessScheduler } from './controller/schedulerInProcess.ts';
 import { createSilenceWatch, type SilenceWatch } from './controller/silence.ts';
 import type { TellOptions } from './controller/tell.ts';
@@ -152,7 +151,7 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
   const clock = systemClock;
   const isShared = config.redisUrl !== undefined;
   const lease = leaseOf(config, client);
-  const scheduler = schedulerOf(config, log);
+  const scheduler = await schedulerOf(config, log);
   // On one Redis every replica takes ticks; without it the one that holds the Lease does.
   const isActive = () => isShared || lease.isLeader();
   const analysis = analysisOf(config);
@@ -243,10 +242,13 @@ function leaseOf(config: Config, client: PrioritisedClient): LeaseElection {
   });
 }
 
-function schedulerOf(config: Config, log: Log): Scheduler {
-  const shared = { clock: systemClock, log, concurrency: config.tickConcurrency };
-  if (config.redisUrl === undefined) return createInProcessScheduler(shared);
-  return createBullmqScheduler({ ...shared, redisUrl: config.redisUrl, prefix: config.redisPrefix });
+/** BullMQ is loaded only where there is a Redis: it takes 25 MB. */
+async function schedulerOf(config: Config, log: Log): Promise<Scheduler> {
+  const { redisUrl, redisPrefix, tickConcurrency } = config;
+  const shared = { clock: systemClock, log, concurrency: tickConcurrency };
+  if (redisUrl === undefined) return createInProcessScheduler(shared);
+  const { createBullmqScheduler } = await import('./controller/schedulerBullmq.ts');
+  return createBullmqScheduler({ ...shared, redisUrl, prefix: redisPrefix });
 }
 
 /** What answers the metrics: a server, or without one the pods themselves. */
