@@ -26,6 +26,8 @@ export interface EngineOptions {
 
 const main = join(import.meta.dirname, '../engine/main.ts');
 const TAIL_LINES = 20;
+/** For a look inside: SERIN_BENCH_NODE_FLAGS='--cpu-prof --cpu-prof-dir=/tmp/profiles'. */
+const nodeFlags = (process.env['SERIN_BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
 
 const now = () => performance.timeOrigin + performance.now();
 
@@ -41,7 +43,7 @@ export async function startEngineProcess(options: EngineOptions): Promise<Engine
   const named = Object.entries(values).map(([name, value]) => `--${name}=${value}`);
   const flags = [...named, ...(options.flags ?? [])];
   const startedAt = now();
-  const child = spawn(process.execPath, [main, ...flags], {
+  const child = spawn(process.execPath, [...nodeFlags, main, ...flags], {
     env: { ...process.env, POD_NAME: options.replica ?? 'bench' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -68,7 +70,7 @@ async function untilItRuns(child: ChildProcess): Promise<number> {
   createInterface({ input: child.stdout }).on('line', line => {
     if (line.includes('"serin runs"')) runsAt = now();
     tail.push(line);
-    if (process.env['BENCH_LOG']) console.error(line);
+    if (process.env['SERIN_BENCH_LOG']) console.error(line);
     if (tail.length > TAIL_LINES) tail.shift();
   });
   return await waitFor('the engine runs', () => {

@@ -105,7 +105,7 @@ export async function startWorld(options: { redis?: boolean } = {}): Promise<Wor
     },
     quiet: () => untilQuiet(cluster),
     async stop() {
-      for (const engine of engines) await engine.end('SIGKILL');
+      for (const engine of engines) await engine.end();
       await pods.close();
       await timeline.close();
       await metrics.stop();
