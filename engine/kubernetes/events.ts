@@ -70,7 +70,8 @@ interface Series {
 
 export function createEventRecorder(client: ApiClient, options: EventRecorderOptions): EventRecorder {
   const { clock, reportingComponent, reportingInstance = '', maxQueue = DEFAULT_QUEUE } = options;
-  const queue: Pending[] = [];
+  /** By series, in the order in which they came. */
+  const queue = new Map<string, Pending>();
   const series = new Map<string, Series>();
   const waiters = new Set<() => void>();
   const counts = { sent: 0, dropped: 0, failed: 0 };
@@ -78,21 +79,28 @@ export function createEventRecorder(client: ApiClient, options: EventRecorderOpt
   let isPumping = false;
   let sequence = 0;
 
-  const depth = () => queue.length + (sending ? 1 : 0);
+  const depth = () => queue.size + (sending ? 1 : 0);
 
   function makeRoom(type: EventInput['type']): boolean {
-    if (queue.length < maxQueue) return true;
+    if (queue.size < maxQueue) return true;
     counts.dropped++;
-    const oldestNormal = queue.findIndex(pending => pending.input.type === 'Normal');
-    if (oldestNormal === -1 && type === 'Normal') return false;
-    queue.splice(Math.max(0, oldestNormal), 1);
+    let oldest: string | undefined;
+    for (const [key, { input }] of queue) {
+      if (input.type !== 'Normal') continue;
+      oldest = key;
+      break;
+    }
+    if (oldest === undefined && type === 'Normal') return false;
+    const [first] = queue.keys();
+    queue.delete(oldest ?? first ?? '');
     return true;
   }
 
   async function pump(): Promise<void> {
     if (isPumping) return;
     isPumping = true;
-    for (let next = queue.shift(); next; next = queue.shift()) {
+    for (let [next] = queue.values(); next; [next] = queue.values()) {
+      queue.delete(next.seriesKey);
       sending = next;
       await send(next);
       sending = undefined;
@@ -190,7 +198,7 @@ export function createEventRecorder(client: ApiClient, options: EventRecorderOpt
       const { kind, metadata } = input.object;
       const identity = metadata.uid ?? `${metadata.namespace ?? ''}/${metadata.name}`;
       const seriesKey = [kind, identity, input.type, input.reason, input.key ?? input.message].join('\n');
-      const waiting = queue.find(pending => pending.seriesKey === seriesKey);
+      const waiting = queue.get(seriesKey);
       if (waiting) {
         waiting.input = input;
         waiting.count++;
@@ -198,7 +206,7 @@ export function createEventRecorder(client: ApiClient, options: EventRecorderOpt
         return;
       }
       if (!makeRoom(input.type)) return;
-      queue.push({ input, seriesKey, count: 1, firstAtMs: nowMs, lastAtMs: nowMs });
+      queue.set(seriesKey, { input, seriesKey, count: 1, firstAtMs: nowMs, lastAtMs: nowMs });
       void pump();
     },
     async flush(deadlineMs = DEFAULT_FLUSH_MS) {
