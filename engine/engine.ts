@@ -9,7 +9,7 @@ import type { Sighting } from './controller/observe.ts';
 import { conditionsIn, refusedStatus } from './controller/refusal.ts';
 import type { Scheduler } from './controller/scheduler.ts';
 import { createTeller, type Teller, type TellOptions } from './controller/tell.ts';
-import { OWNER_LABEL, type Stores, type World } from './controller/world.ts';
+import { INDEXES, OWNER_LABEL, type Stores, type World } from './controller/world.ts';
 import type { Judgement, Problem } from './core/observation.ts';
 import type { PrioritisedClient } from './kubernetes/client.ts';
 import { createEventRecorder } from './kubernetes/events.ts';
@@ -26,6 +26,7 @@ import {
 } from './kubernetes/types.ts';
 import type { ServedVersions } from '../steppers/registry.ts';
 import type { Stepper } from '../steppers/stepper.ts';
+import { withoutManagedFields, withoutTemplate, withSmallMetadata } from './workloads/kept.ts';
 
 export interface EngineOptions {
   clock: Clock;
@@ -122,15 +123,25 @@ export function createEngine(options: EngineOptions): Engine {
 
   const own = { labelSelector: OWNER_LABEL, transform: withoutManagedFields };
   const stores: Stores = {
-    canaries: watched(types.canaries, { statusIsOurs: true, transform: withoutManagedFields }),
+    canaries: watched(types.canaries, {
+      statusIsOurs: true,
+      indexBy: INDEXES.canaries,
+      transform: withoutManagedFields,
+    }),
     metricTemplates: watched(types.metricTemplates, { transform: withoutManagedFields }),
     alertProviders: watched(types.alertProviders, { transform: withoutManagedFields }),
-    endpointSlices: watched(resources.endpointSlices, own),
-    controllerRevisions: watched(resources.controllerRevisions, own),
+    endpointSlices: watched(resources.endpointSlices, { ...own, indexBy: INDEXES.endpointSlices }),
+    controllerRevisions: watched(resources.controllerRevisions, {
+      ...own,
+      indexBy: INDEXES.controllerRevisions,
+    }),
     routes: watched(options.stepper.routeType, own),
-    deployments: followed(resources.deployments),
-    replicaSets: followed(resources.replicaSets, { transform: withoutManagedFields }),
-    services: followed(resources.services),
+    deployments: followed(resources.deployments, { transform: withSmallMetadata }),
+    replicaSets: followed(resources.replicaSets, {
+      indexBy: INDEXES.replicaSets,
+      transform: withoutTemplate,
+    }),
+    services: followed(resources.services, { transform: withSmallMetadata }),
   };
   const world: World = {
     clock,
@@ -232,10 +243,9 @@ export function createEngine(options: EngineOptions): Engine {
     isActive: () => options.isActive(),
   });
 
-  /** Namespaces come with their first canary and go with the last. */
-  function followNamespaces(): void {
-    const wanted = new Set(stores.canaries.all().map(object => object.metadata.namespace ?? ''));
-    for (const set of sets) for (const namespace of wanted) set.follow(namespace);
+  /** Namespaces come with their first canary. */
+  function followNamespaceOf(object: KubernetesObject): void {
+    for (const set of sets) set.follow(object.metadata.namespace ?? '');
   }
 
   async function untilSynced(stores: readonly Store[], deadlineMs = Infinity): Promise<void> {
@@ -260,10 +270,10 @@ export function createEngine(options: EngineOptions): Engine {
       for (const store of running) store.start();
       await untilSynced([stores.canaries, stores.routes, stores.endpointSlices, stores.controllerRevisions]);
       await untilSynced([stores.metricTemplates, stores.alertProviders], REFERENCES_SYNC_MS_MAX);
-      followNamespaces();
+      stores.canaries.all().forEach(followNamespaceOf);
       await untilSynced(sets);
       // From here on a new namespace is followed before its canary is woken: handlers run in order.
-      stores.canaries.onChange(() => followNamespaces());
+      stores.canaries.onChange(followNamespaceOf);
       // Runs that another replica has started or moved: own writes are told of by `decided`.
       stores.canaries.onChange(object => options.follow?.(keyOf(object)));
       controller.start();
@@ -309,9 +319,4 @@ function watchReporter(log: Log, { plural }: ResourceType) {
 
 function keyOf({ metadata }: KubernetesObject): string {
   return objectKey(metadata.namespace, metadata.name);
-}
-
-function withoutManagedFields(object: KubernetesObject): KubernetesObject {
-  const { managedFields: _managedFields, ...metadata } = object.metadata;
-  return { ...object, metadata };
 }

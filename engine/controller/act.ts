@@ -223,7 +223,7 @@ async function applyPrimary(
 ): Promise<void> {
   const { names, canary, label, target, primary, object } = sighting;
   const stored = world.stores.controllerRevisions
-    .all(names.namespace)
+    .find(names.namespace, canary.uid)
     .find(
       one =>
         one.metadata.labels?.['serin.dev/revision'] === revision &&

@@ -40,6 +40,8 @@ const slice = (service: string, pod: string, ip: string, ready = true): Kubernet
 function storeOf(objects: KubernetesObject[]): Store {
   return {
     all: () => objects,
+    find: (_namespace: string, name: string) =>
+      objects.filter(one => (one.metadata.labels?.['kubernetes.io/service-name'] ?? name) === name),
     get: (_namespace: string, name: string) => objects.find(one => one.metadata.name === name),
     liveAt: () => Date.now(),
     synced: () => true,

@@ -142,10 +142,11 @@ async function credentialsOf(
 /** The ready pods of both arms, and the run that what they count belongs to. */
 export function podsOf(world: World, sighting: Sighting): ArmPods {
   const { names, observation } = sighting;
-  const slices = world.stores.endpointSlices.all(names.namespace);
+  const podsBehind = (service: string) =>
+    readyPods(world.stores.endpointSlices.find(names.namespace, service), service);
   return {
     history: `${names.namespace}/${sighting.canary.name}/${observation.status.run?.id ?? ''}`,
-    canary: readyPods(slices, names.canary),
-    primary: readyPods(slices, names.primary),
+    canary: podsBehind(names.canary),
+    primary: podsBehind(names.primary),
   };
 }

@@ -60,7 +60,7 @@ async function check(provider: object, secret?: Record<string, string> | Error) 
         return secret ? { data } : undefined;
       },
     },
-    stores: { metricTemplates: { get: () => template }, endpointSlices: { all: () => [] } },
+    stores: { metricTemplates: { get: () => template }, endpointSlices: { all: () => [], find: () => [] } },
   };
   const settings = settingsOf(canary, { drainMs: 0 });
   const names = {

@@ -50,7 +50,7 @@ export type Sight =
 export function observe(world: World, namespace: string, name: string, inputs: Inputs): Sight {
   const object = world.stores.canaries.get(namespace, name);
   if (!object) return { kind: 'gone' };
-  const decoded = decodeCanary(object);
+  const decoded = decodedOf(object);
   const problems: Problem[] = decoded.ok
     ? [
         ...world.lacks(namespace),
@@ -67,6 +67,18 @@ export function observe(world: World, namespace: string, name: string, inputs: I
     : inputs.lastAccepted && { ...inputs.lastAccepted, ...metadataOf(object) };
   if (!canary) return { kind: 'refused', object, problems };
   return { kind: 'seen', sighting: sight(world, object, canary, problems, inputs) };
+}
+
+type Decoded = ReturnType<typeof decodeCanary>;
+const decodedObjects = new WeakMap<KubernetesObject, Decoded>();
+
+/** Objects of the cache are never changed, and each is looked at several times: before and in a tick, and on each wake. */
+function decodedOf(object: KubernetesObject): Decoded {
+  const known = decodedObjects.get(object);
+  if (known) return known;
+  const decoded = decodeCanary(object);
+  decodedObjects.set(object, decoded);
+  return decoded;
 }
 
 function metadataOf(object: KubernetesObject): Partial<Canary> {
@@ -88,12 +100,10 @@ function metadataOf(object: KubernetesObject): Partial<Canary> {
 
 /** Problems that one object alone does not show: another Canary, older, on the same target; what it refers to. */
 function ownProblems(world: World, canary: Canary): Problem[] {
-  const rivals = world.stores.canaries.all(canary.namespace).filter(other => {
-    if (other.metadata.uid === canary.uid || other.spec?.targetRef?.name !== canary.spec.targetRef.name)
-      return false;
-    return rank(other.metadata) < rank({ creationTimestamp: canary.creationTimestamp, name: canary.name });
-  });
-  const [older] = rivals;
+  const own = rank({ creationTimestamp: canary.creationTimestamp, name: canary.name });
+  const older = world.stores.canaries
+    .find(canary.namespace, canary.spec.targetRef.name)
+    .find(other => other.metadata.uid !== canary.uid && rank(other.metadata) < own);
   if (!older) return referenceProblems(world, canary);
   return [
     {
@@ -139,12 +149,14 @@ function sight(
   const apex = stores.services.get(namespace, names.apex);
   const label = target && selectorLabelOf(target, world.selectorLabels);
   const status = (object.status ?? {}) as CanaryStatus;
-  const replicaSets = stores.replicaSets.all(namespace);
-  const slices = stores.endpointSlices.all(namespace);
+  const workload = (deployment: KubernetesObject) =>
+    workloadOf(deployment, stores.replicaSets.find(namespace, deployment.metadata.uid ?? ''));
+  const endpoints = (service: string) =>
+    readyEndpoints(stores.endpointSlices.find(namespace, service), service);
   const isOwn = (one: KubernetesObject | undefined) => one?.metadata.labels?.[OWNER_LABEL] === canary.uid;
   const deletingSince = canary.deletionTimestamp ? Date.parse(canary.deletionTimestamp) : undefined;
   const route = stores.routes.get(namespace, names.apex);
-  const revisions = stores.controllerRevisions.all(namespace).filter(isOwn);
+  const revisions = stores.controllerRevisions.find(namespace, canary.uid);
   const obstacles = [...inputs.obstacles];
   if (target && !label) {
     obstacles.push({
@@ -180,12 +192,12 @@ function sight(
     problems,
     obstacles,
     troubles: [...inputs.troubles],
-    target: target && workloadOf(target, replicaSets),
-    primary: primary && isOwn(primary) ? workloadOf(primary, replicaSets) : undefined,
+    target: target && workload(target),
+    primary: primary && isOwn(primary) ? workload(primary) : undefined,
     route: world.stepper.observed(names, isOwn(route) ? route : undefined),
     endpoints: {
-      primary: readyEndpoints(slices, names.primary),
-      canary: readyEndpoints(slices, names.canary),
+      primary: endpoints(names.primary),
+      canary: endpoints(names.canary),
     },
     objects: {
       hasServices: hasServices(stores.services, names, label, isOwn),

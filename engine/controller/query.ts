@@ -58,14 +58,10 @@ function replicaSetsOf(
   deployment: string,
   revision: string | undefined,
 ): string[] {
+  const { uid = '' } = world.stores.deployments.get(namespace, deployment)?.metadata ?? {};
   return world.stores.replicaSets
-    .all(namespace)
-    .filter(
-      one =>
-        one.metadata.ownerReferences?.some(
-          owner => owner.kind === 'Deployment' && owner.name === deployment,
-        ) && revisionOf(one) === revision,
-    )
+    .find(namespace, uid)
+    .filter(one => revisionOf(one) === revision)
     .map(one => one.metadata.name);
 }
 

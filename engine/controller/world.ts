@@ -11,6 +11,22 @@ import type { ApiClient, KubernetesObject, ResourceType, Store } from '../kubern
 import type { ServedVersions } from '../../steppers/registry.ts';
 import type { Stepper } from '../../steppers/stepper.ts';
 
+/** How `find` of a store finds what belongs to one canary, without a walk through its namespace. */
+export const INDEXES = {
+  /** By the target that is named. */
+  canaries: (object: KubernetesObject): string | undefined => object.spec?.targetRef?.name,
+  /** By the uid of the Deployment. */
+  replicaSets: (object: KubernetesObject): string | undefined =>
+    object.metadata.ownerReferences?.find(owner => owner.controller)?.uid,
+  /** By the name of the Service. */
+  endpointSlices: (object: KubernetesObject): string | undefined =>
+    object.metadata.labels?.['kubernetes.io/service-name'],
+  /** By the uid of the Canary. */
+  controllerRevisions: (object: KubernetesObject): string | undefined =>
+    object.metadata.labels?.[OWNER_LABEL],
+};
+
+/** `canaries`, `replicaSets`, `endpointSlices` and `controllerRevisions` have the index of `INDEXES`. */
 export interface Stores {
   canaries: Store;
   metricTemplates: Store;

@@ -18,6 +18,7 @@ export function createLateStore(type: ResourceType): LateStore {
     isThere: () => real !== undefined,
     get: (namespace, name) => real?.get(namespace, name),
     all: namespace => real?.all(namespace) ?? [],
+    find: (namespace, name) => real?.find(namespace, name) ?? [],
     absorb: object => real?.absorb(object),
     forget: (namespace, name) => real?.forget(namespace, name),
     synced: namespace => real?.synced(namespace) ?? false,

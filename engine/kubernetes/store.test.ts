@@ -62,6 +62,30 @@ test('reads: by name, all, by namespace; synced and live after the list', async 
   await store.stop();
 });
 
+test('find: by the index within a namespace, following what events, answers and lists change', async () => {
+  const labelled = (name: string, version: number, app: string, namespace = 'shop') =>
+    deployment(name, version, { uid: `${namespace}-${name}`, namespace, spec: { app } });
+  const { store, send, relist } = await setUp(
+    [labelled('one', 5, 'cart'), labelled('two', 6, 'cart'), labelled('one', 7, 'cart', 'other')],
+    { indexBy: object => object.spec?.app },
+  );
+  const found = (app: string) => store.find('shop', app).map(object => object.metadata.name);
+  expect(found('cart')).toEqual(['one', 'two']);
+  expect(store.find('other', 'cart')).toHaveLength(1);
+  expect(found('nothing')).toEqual([]);
+  await send('MODIFIED', labelled('one', 110, 'till'));
+  expect([found('cart'), found('till')]).toEqual([['two'], ['one']]);
+  store.absorb(labelled('two', 120, 'till'));
+  expect([found('cart'), found('till')]).toEqual([[], ['one', 'two']]);
+  await send('DELETED', labelled('one', 130, 'till'));
+  expect(found('till')).toEqual(['two']);
+  await relist(200, [labelled('three', 190, 'till')]);
+  expect(found('till')).toEqual(['three']);
+  store.forget('shop', 'three');
+  expect(found('till')).toEqual([]);
+  await store.stop();
+});
+
 test('an absorbed answer counts at once, calls no handler, and an older event never overwrites it', async () => {
   const { store, changes, send } = await setUp([web(5)]);
   store.absorb(web(120));

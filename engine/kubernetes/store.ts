@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../clock.ts';
+import { createEntries, type IndexBy } from './entries.ts';
 import {
   type ApiClient,
   type KubernetesObject,
@@ -31,6 +32,8 @@ export interface StoreOptions {
    * apply that changed nothing answers with a version that another made.
    */
   statusIsOurs?: boolean;
+  /** What `find` finds objects by, within their namespace; undefined: not at all. */
+  indexBy?: IndexBy;
   /** Gives the object to keep, e.g. without `managedFields`. Must keep the rest of `metadata`. */
   transform?: (object: KubernetesObject) => KubernetesObject;
   onState?: (state: WatchState) => void;
@@ -45,14 +48,6 @@ export type WatchedStore = Store & {
   state(): WatchState;
 };
 
-interface Entry {
-  object: KubernetesObject;
-  /** The newest version that the watch or a list has shown; empty while only `absorb` knows the object. */
-  seenVersion: string;
-  /** Versions of own status writes that the watch has not shown yet: they wake nobody when they come. */
-  ownVersions: string[];
-}
-
 interface Change {
   object: KubernetesObject;
   deleted: boolean;
@@ -63,30 +58,11 @@ const MOST_OWN_VERSIONS = 16;
 
 export function createStore(client: ApiClient, type: ResourceType, options: StoreOptions): WatchedStore {
   const { clock, onError } = options;
-  const entries = new Map<ObjectKey, Entry>();
-  const keysByNamespace = new Map<string, Set<ObjectKey>>();
+  const entries = createEntries(options.indexBy);
   const handlers: ((object: KubernetesObject, deleted: boolean) => void)[] = [];
   const tombstones = createTombstones();
   let isSynced = false;
   let liveAtMs = 0;
-
-  function put(key: ObjectKey, entry: Entry): void {
-    entries.set(key, entry);
-    const namespace = entry.object.metadata.namespace ?? '';
-    const keys = keysByNamespace.get(namespace);
-    if (keys) keys.add(key);
-    else keysByNamespace.set(namespace, new Set([key]));
-  }
-
-  function remove(key: ObjectKey): void {
-    const entry = entries.get(key);
-    if (!entry) return;
-    entries.delete(key);
-    const namespace = entry.object.metadata.namespace ?? '';
-    const keys = keysByNamespace.get(namespace);
-    keys?.delete(key);
-    if (keys?.size === 0) keysByNamespace.delete(namespace);
-  }
 
   /** Runs code that is not ours. */
   function guarded<T>(run: () => T, otherwise: T): T {
@@ -116,7 +92,7 @@ export function createStore(client: ApiClient, type: ResourceType, options: Stor
       if (tombstones.covers(uid, version)) return [];
       tombstones.remove(uid);
       const object = transformed(incoming);
-      put(key, { object, seenVersion: version, ownVersions: [] });
+      entries.put(key, { object, seenVersion: version, ownVersions: [] });
       return [{ object, deleted: false }];
     }
     if (entry.object.metadata.uid !== uid) {
@@ -124,7 +100,7 @@ export function createStore(client: ApiClient, type: ResourceType, options: Stor
       const gone = entry.object;
       tombstones.add(gone);
       const object = transformed(incoming);
-      put(key, { object, seenVersion: version, ownVersions: [] });
+      entries.put(key, { object, seenVersion: version, ownVersions: [] });
       return [
         { object: gone, deleted: true },
         { object, deleted: false },
@@ -135,7 +111,7 @@ export function createStore(client: ApiClient, type: ResourceType, options: Stor
     const isOwn = !byList && entry.ownVersions.includes(version);
     entry.seenVersion = version;
     if (isNewer(incoming, entry.object)) {
-      entry.object = transformed(incoming);
+      entries.replace(entry, transformed(incoming));
       entry.ownVersions = [];
     } else {
       entry.ownVersions = entry.ownVersions.filter(own => own !== version && !isOlderVersion(own, incoming));
@@ -154,7 +130,7 @@ export function createStore(client: ApiClient, type: ResourceType, options: Stor
       // Its successor is already here by an own write: say that something happened, not that it is gone.
       return [{ object: entry.object, deleted: false }];
     }
-    remove(key);
+    entries.remove(key);
     return [{ object: transformed(incoming), deleted: true }];
   }
 
@@ -169,7 +145,7 @@ export function createStore(client: ApiClient, type: ResourceType, options: Stor
       // What an own write created after the list's snapshot is not missing from it.
       if (listed.has(key) || isOlderVersion(list.resourceVersion, entry.object)) continue;
       tombstones.add(entry.object);
-      remove(key);
+      entries.remove(key);
       changes.push({ object: entry.object, deleted: true });
     }
     isSynced = true;
@@ -198,11 +174,11 @@ export function createStore(client: ApiClient, type: ResourceType, options: Stor
     const kept = transformed(object);
     if (!entry || entry.object.metadata.uid !== uid) {
       if (entry) tombstones.add(entry.object);
-      put(key, { object: kept, seenVersion: '', ownVersions: [] });
+      entries.put(key, { object: kept, seenVersion: '', ownVersions: [] });
       return;
     }
     if (options.statusIsOurs && differsInStatusOnly(entry.object, kept)) entry.ownVersions.push(version);
-    entry.object = kept;
+    entries.replace(entry, kept);
     if (entry.ownVersions.length > MOST_OWN_VERSIONS) entry.ownVersions.shift();
   }
 
@@ -217,9 +193,10 @@ export function createStore(client: ApiClient, type: ResourceType, options: Stor
   return {
     type,
     get: (namespace, name) => entries.get(objectKey(type.namespaced ? namespace : undefined, name))?.object,
-    all(namespace) {
-      if (namespace === undefined) return Array.from(entries.values(), entry => entry.object);
-      return Array.from(keysByNamespace.get(namespace) ?? [], key => entries.get(key)!.object);
+    all: namespace => entries.all(namespace),
+    find(namespace, name) {
+      assert(options.indexBy, `the store of ${type.plural} has no index`);
+      return entries.find(namespace, name);
     },
     absorb,
     forget(namespace, name) {
@@ -227,7 +204,7 @@ export function createStore(client: ApiClient, type: ResourceType, options: Stor
       const entry = entries.get(key);
       if (!entry) return;
       tombstones.add(entry.object);
-      remove(key);
+      entries.remove(key);
     },
     synced: () => isSynced,
     liveAt: () => liveAtMs,

@@ -60,6 +60,7 @@ export function createStoreSet(client: ApiClient, type: ResourceType, options: S
       if (namespace !== undefined) return stores.get(namespace)?.all() ?? [];
       return Array.from(stores.values(), store => store.all()).flat();
     },
+    find: (namespace, name) => stores.get(namespace)?.find(namespace, name) ?? [],
     absorb(object) {
       storeFor(object.metadata.namespace)?.absorb(object);
     },

@@ -238,6 +238,8 @@ export interface Store {
   get(namespace: string | undefined, name: string): KubernetesObject | undefined;
   /** All objects, or those of one namespace. */
   all(namespace?: string): KubernetesObject[];
+  /** Those of a namespace that the store's index has under this name; only for stores that were made with an index. */
+  find(namespace: string, name: string): KubernetesObject[];
   /** Takes the answer of a write. Does not call the change handlers. */
   absorb(object: KubernetesObject): void;
   /** Forgets an object that a delete call removed. Does not call the change handlers. */

@@ -120,6 +120,7 @@ function storeOf(objects: KubernetesObject[], isSynced: boolean): Store {
     get: (namespace, name) => held.get(objectKey(namespace, name)),
     all: namespace =>
       [...held.values()].filter(one => namespace === undefined || one.metadata.namespace === namespace),
+    find: () => [],
     absorb: one => void held.set(objectKey(one.metadata.namespace, one.metadata.name), one),
     forget: (namespace, name) => void held.delete(objectKey(namespace, name)),
     synced: () => isSynced,

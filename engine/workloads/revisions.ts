@@ -50,6 +50,11 @@ export function revisionOf(object: KubernetesObject): string {
   return revision;
 }
 
+/** Gives an object the revision of another, for a copy that has no template any more. */
+export function takeRevision(copy: KubernetesObject, original: KubernetesObject): void {
+  hashes.set(copy, revisionOf(original));
+}
+
 export function revisionName(canaryName: string, revision: string): string {
   // 253 characters are allowed; the hash must survive.
   return `${canaryName.slice(0, 200)}-${revision}`;
