@@ -199,8 +199,7 @@ export function createController(parts: Parts): Controller {
    * process is doing for the canary (a write of it may hang until its deadline; the fences make that safe); everything
    * else waits for that, because it would only meet the same write.
    */
-  function urgent(key: string): void {
-    const sighting = look(key);
+  function urgent(key: string, sighting = look(key)): void {
     const first = sighting && decideUrgent(sighting.observation);
     if (!sighting || !first) return;
     const work = async () => {
@@ -271,6 +270,8 @@ export function createController(parts: Parts): Controller {
         index.set(key, object);
         const sighting = look(key);
         if (!sighting) continue;
+        // What became due while nobody watched: no event will say so again, and a Lease may take a while.
+        urgent(key, sighting);
         const decision = decide(sighting.observation);
         const wantsNow = decision.actions.length > 0 || decision.measure !== undefined;
         const delayMs = wantsNow ? 0 : decision.nextTickMs;
