@@ -56,7 +56,7 @@ beforeAll(async () => {
   }
 });
 afterAll(async () => {
-  await Promise.all(replicas.map(({ engine }) => engine?.kill()));
+  await Promise.all(replicas.map(async ({ engine }) => await engine?.kill()));
   await Promise.all(replicas.map(({ proxy }) => proxy.close()));
   await redis?.stop();
   await stage?.stop();
@@ -89,7 +89,7 @@ const faults: Record<string, () => Promise<void>> = {
   },
   async 'two engines are killed at once'() {
     const [first, second] = replicas;
-    await Promise.all([first?.engine?.kill(), second?.engine?.kill()]);
+    await Promise.all([first, second].map(async replica => await replica?.engine?.kill()));
     for (const replica of [first!, second!]) await start(replica);
   },
   async 'the API server is killed'() {
