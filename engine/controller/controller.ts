@@ -9,7 +9,7 @@ import { decideInSilence } from '../core/silence.ts';
 import { isRunning, parseTime } from '../core/facts.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
 import { isAllReady } from '../core/readiness.ts';
-import { objectKey, type KubernetesObject } from '../kubernetes/types.ts';
+import { ApiError, objectKey, type KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName } from '../workloads/deployment.ts';
 import { act } from './act.ts';
 import { observe, type Sighting } from './observe.ts';
@@ -142,14 +142,21 @@ export function createController(parts: Parts): Controller {
     return { next: await carryOut(key, sighting, decision) };
   }
 
-  async function inspectIfNew(key: string): Promise<void> {
+  /** The answer is why it could not be read, when it could not: a tick is put off then, and does not throw. */
+  async function inspectIfNew(key: string): Promise<ApiError | undefined> {
     const sighting = look(key);
-    if (!sighting) return;
+    if (!sighting) return undefined;
     const { phase } = sighting.observation.status;
     const isNew = phase === undefined || phase === 'Initializing';
     const known = inspections.get(key);
-    if (!isNew || (known && clock.now() - known.at < INSPECTION_TTL_MS)) return;
-    inspections.set(key, { at: clock.now(), problems: await parts.inspect(sighting) });
+    if (!isNew || (known && clock.now() - known.at < INSPECTION_TTL_MS)) return undefined;
+    try {
+      inspections.set(key, { at: clock.now(), problems: await parts.inspect(sighting) });
+      return undefined;
+    } catch (error) {
+      if (error instanceof ApiError) return error;
+      throw error;
+    }
   }
 
   /**
@@ -182,7 +189,11 @@ export function createController(parts: Parts): Controller {
     mode: TickMode = 'full',
   ): Promise<number | undefined> {
     if (!parts.isActive()) return undefined;
-    await inspectIfNew(key);
+    const unread = await inspectIfNew(key);
+    if (unread) {
+      listener.failed(key, `looking at the target: ${unread.message}`);
+      return unread.retryAfterMs ?? FAILURE_RETRY_MS;
+    }
     inspectIfWaiting(key);
     let judgement: Judgement | undefined;
     for (let count = 0; count < PASSES_MAX && !signal.aborted; count++) {
