@@ -163,6 +163,11 @@ describe('a take-away after a conflict or a lost reply', () => {
     expect(again).toEqual({ kind: 'again', stamp: { ...stamp, epoch: 12 }, resourceVersion: '9' });
     expect(retakeAway(wanted, route({ epoch: 3, end: '' }))).toMatchObject({ stamp: { epoch: 7 } });
   });
+  test('a partial lowering is void over a route that gives the canary less: written again it would be a raise', () => {
+    const step = { stamp: { ...stamp, end: '' as const }, canaryWeight: 70 };
+    expect(retakeAway(step, route({ epoch: 9, end: '' }, 10))).toEqual({ kind: 'void' });
+    expect(retakeAway(step, route({ epoch: 9, end: '' }, 85))).toMatchObject({ stamp: { epoch: 10 } });
+  });
   test('somebody ended the same run already: their reason stands', () => {
     expect(retakeAway(wanted, route({ epoch: 8, end: 'aborted' }, 0))).toEqual({ kind: 'void' });
   });

@@ -99,6 +99,8 @@ export function retakeAway(
   // Another worker has ended this run already: its reason stands.
   if (route.canaryWeight === 0 && route.stamp.end !== '' && route.stamp.epoch >= stamp.epoch)
     return { kind: 'void' };
+  // Somebody took as much or more meanwhile: a partial lowering that is written again would give it back.
+  if (stamp.end === '' && route.canaryWeight <= wanted.canaryWeight) return { kind: 'void' };
   const epoch = Math.max(stamp.epoch, route.stamp.epoch + 1);
   return { kind: 'again', stamp: { ...stamp, epoch }, resourceVersion: route.resourceVersion };
 }
