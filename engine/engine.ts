@@ -26,7 +26,12 @@ import {
 } from './kubernetes/types.ts';
 import type { ServedVersions } from '../steppers/registry.ts';
 import type { Stepper } from '../steppers/stepper.ts';
-import { withoutManagedFields, withoutTemplate, withSmallMetadata } from './workloads/kept.ts';
+import {
+  withoutManagedFields,
+  withoutTemplate,
+  withSmallMetadata,
+  withWriteTimes,
+} from './workloads/kept.ts';
 
 export interface EngineOptions {
   clock: Clock;
@@ -135,7 +140,7 @@ export function createEngine(options: EngineOptions): Engine {
       ...own,
       indexBy: INDEXES.controllerRevisions,
     }),
-    routes: watched(options.stepper.routeType, own),
+    routes: watched(options.stepper.routeType, { ...own, transform: withWriteTimes }),
     deployments: followed(resources.deployments, { transform: withSmallMetadata }),
     replicaSets: followed(resources.replicaSets, {
       indexBy: INDEXES.replicaSets,

@@ -5,7 +5,7 @@
  * Field meanings by version: smi-spec, apis/traffic-split.
  */
 import type { KubernetesObject } from '../engine/kubernetes/types.ts';
-import { assertSplit, assertStamp, nearestSplit, readStamp } from './split.ts';
+import { assertSplit, assertStamp, nearestSplit, readStamp, writtenAtOf } from './split.ts';
 import {
   formatStamp,
   type ObservedRoute,
@@ -80,9 +80,11 @@ function observe(names: RouteNames, object: KubernetesObject | undefined): Obser
   const isExact = split.primaryWeight === primary && split.canaryWeight === canary;
   // Requests that `matches` does not select bypass the split: such an object is not what the engine wrote.
   const isWhole = !Array.isArray(spec.matches) || spec.matches.length === 0;
+  const writtenAt = writtenAtOf(object);
   return {
     ...split,
     stamp,
+    ...(writtenAt === undefined ? {} : { writtenAt }),
     resourceVersion: object.metadata.resourceVersion ?? '',
     isIntact: spec.service === names.apex && isComplete && isExact && isReadable && isWhole,
   };

@@ -5,6 +5,9 @@
 import type { KubernetesObject } from '../engine/kubernetes/types.ts';
 import { parseStamp, type Split, STAMP_ANNOTATION, type Stamp } from './stepper.ts';
 
+/** The field manager of every write of the engine. */
+const FIELD_MANAGER = 'serin';
+
 /** What stands for a stamp that is missing: below every epoch that the engine writes. */
 const NO_STAMP: Stamp = { epoch: 0, run: '', end: '' };
 
@@ -45,4 +48,13 @@ export function nearestSplit(primaryShare: number, canaryShare: number): Split {
   const highest = primaryShare > 0 ? 99 : 100;
   const canaryWeight = Math.min(highest, Math.max(lowest, Math.round((100 * canaryShare) / total)));
   return { primaryWeight: 100 - canaryWeight, canaryWeight };
+}
+
+/** When the engine's own last write of this object landed, as the API server noted it; undefined when it did not. */
+export function writtenAtOf(object: KubernetesObject): number | undefined {
+  const times = (object.metadata.managedFields ?? [])
+    .filter(entry => entry.manager === FIELD_MANAGER)
+    .map(entry => Date.parse(entry.time ?? ''))
+    .filter(Number.isFinite);
+  return times.length === 0 ? undefined : Math.max(...times);
 }

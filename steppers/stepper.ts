@@ -38,6 +38,11 @@ export interface RouteContext extends RouteNames {
 
 export interface ObservedRoute extends Split {
   stamp: Stamp;
+  /**
+   * When the engine's last write of it landed, by the API server's clock, in whole seconds; milliseconds since the epoch.
+   * A write may land long after it was decided on.
+   */
+  writtenAt?: number;
   /** resourceVersion of the object that carries the stamp: the precondition of the next write. */
   resourceVersion: string;
   /** False when backends or root are not what the engine wrote (edited by somebody else). */

@@ -37,6 +37,7 @@ const revisionSchema = z
   .object({
     hash: hash().describe('Hash of the pod template, prefixed by the version of the algorithm.'),
     generation: z.int().describe("The target's metadata.generation at which this template was seen."),
+    uid: z.string().max(64).optional().describe('The target at which it was seen.'),
   })
   .describe(
     'One revision of the target. Its template is stored in the ControllerRevision named <canary>-<hash>.',
@@ -63,6 +64,13 @@ const runSchema = z.object({
     .describe('Identity of the run: revision hash, generation, and the id of the command that restarted it.'),
   revision: hash().describe('Hash of the revision that is rolled out.'),
   generation: z.int().describe("The target's generation at which the revision was seen."),
+  targetUid: z
+    .string()
+    .max(64)
+    .optional()
+    .describe(
+      'The target that the revision was seen at: one that is made anew counts its generations from 1.',
+    ),
   startedAt: time().describe('When the run started.'),
   steppedAt: time().optional().describe('When the canary weight last changed.'),
   checkedAt: time().optional().describe('When the metrics were last judged.'),

@@ -5,7 +5,7 @@
 import type { Condition, Phase } from '../api/status.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { Problem } from './observation.ts';
-import { type Facts, formatTime, isRunning } from './facts.ts';
+import { type Facts, formatTime, isRunning, parseTime } from './facts.ts';
 import { isContested } from './contest.ts';
 import { canaryHasEndpoint, primaryHasEndpoint } from './readiness.ts';
 import type { Said, StatusPatch } from './write.ts';
@@ -139,21 +139,31 @@ function brought(f: Facts, previous: readonly Condition[], wanted: Wanted): Cond
   };
 }
 
+/** A condition that has just changed waits: two engines that see different things must not answer each other at once. */
+const AGAIN_MS = 10_000;
+
 /**
- * Whether what people read in the status is no longer true although nothing else is to be written: an object that was
- * refused and is fine now, a spec that was edited, a primary that lost or found its endpoints, a target that was scaled.
+ * From when on the status may be brought up to date although nothing else is to be written, milliseconds since the epoch:
+ * an object that was refused and is fine now, a spec that was edited, a primary that lost or found its endpoints, a target
+ * that was scaled. Undefined when what people read is true.
  */
-export function isOutOfDate(f: Facts): boolean {
+export function outOfDateSince(f: Facts): number | undefined {
   const { status } = f;
-  const { phase = 'Initializing' } = status;
-  if (status.observedGeneration !== f.o.canary.generation) return true;
+  const { phase = 'Initializing', target: seen } = status;
+  const { canary, target } = f.o;
+  if (status.observedGeneration !== canary.generation) return 0;
   // The generation at which a template was last seen tells an upgrade of the hash from a release; scaling moves it too.
   const isMoved =
-    status.target?.hash === f.o.target?.revision && status.target?.generation !== f.o.target?.generation;
-  if (isMoved && !isRunning(phase)) return true;
-  const now = [accepted(f), ready(f, phase), contested(f, status)];
-  return now.some(wanted => {
+    target !== undefined &&
+    seen?.hash === target.revision &&
+    (seen.generation < target.generation || (seen.uid ?? target.uid) !== target.uid);
+  if (isMoved && !isRunning(phase)) return 0;
+  const changed = [accepted(f), ready(f, phase), contested(f, status)].flatMap(wanted => {
     const old = status.conditions?.find(one => one.type === wanted.type);
-    return !old || old.status !== wanted.status || old.reason !== wanted.reason;
+    if (!old) return [0];
+    return old.status === wanted.status && old.reason === wanted.reason
+      ? []
+      : [parseTime(old.lastUpdateTime) + AGAIN_MS];
   });
+  return changed.length === 0 ? undefined : Math.min(...changed);
 }

@@ -388,9 +388,14 @@ describe('what the status says', () => {
     const ready = () => world.status.conditions?.find(one => one.type === 'Ready')?.status;
     expect(ready()).toBe('True');
     world.flap('primary', true);
+    world.advance(10_000);
     tick(world);
     expect(ready()).toBe('False');
     world.flap('primary', false);
+    tick(world);
+    // Two engines that see different things would otherwise answer each other at once.
+    expect([ready(), needsTick(world.observe())]).toEqual(['False', true]);
+    world.advance(10_000);
     tick(world);
     expect(ready()).toBe('True');
     expect(needsTick(world.observe())).toBe(false);
@@ -413,6 +418,7 @@ describe('what the status says', () => {
       reason: 'MetricTemplateNotFound',
       message: 'spec.analysis.metrics[0]: is not there',
     });
+    world.advance(10_000);
     tick(world);
     expect(accepted()).toMatchObject({ status: 'True', reason: 'Accepted' });
   });

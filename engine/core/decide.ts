@@ -8,7 +8,7 @@ import { factsOf, type Facts, hasRouteMoved, isRunning, isSettled } from './fact
 import type { Observation } from './observation.ts';
 import { adopt, terminate } from './adopt.ts';
 import { followRoute, restoreRoute, staleRoute, strandedRun } from './fence.ts';
-import { isAccepted, isOutOfDate } from './conditions.ts';
+import { isAccepted, outOfDateSince } from './conditions.ts';
 import { finalise, idle } from './idle.ts';
 import { progress } from './progress.ts';
 import { obey, promote } from './promote.ts';
@@ -75,7 +75,10 @@ export function decide(observation: Observation): Decision {
   const decision = firstOf(facts, RULES);
   if (!decision) throw new Error('the phase rule is total');
   const isStill = decision.actions.length === 0 && decision.measure === undefined;
-  return (isStill ? report(facts) : undefined) ?? decision;
+  const reportMs = isStill ? untilReport(facts) : undefined;
+  if (reportMs === undefined) return decision;
+  if (reportMs > 0) return { ...decision, nextTickMs: Math.min(decision.nextTickMs ?? reportMs, reportMs) };
+  return report(facts);
 }
 
 /** What must not wait for a tick: undefined when nothing is urgent. Reads no judgement. */
@@ -107,9 +110,15 @@ function refuse(f: Facts): Unnamed | undefined {
   );
 }
 
+/** Milliseconds until what people read is brought up to date; undefined when it is true. */
+function untilReport(f: Facts): number | undefined {
+  if (isNew(f) || f.o.canary.isDeleting || !isSettled(f)) return undefined;
+  const since = outOfDateSince(f);
+  return since === undefined ? undefined : Math.max(0, since - f.o.now);
+}
+
 /** People read the status: it is brought up to date when nothing else would write it. */
-function report(f: Facts): Decision | undefined {
-  if (isNew(f) || f.o.canary.isDeleting || !isSettled(f) || !isOutOfDate(f)) return undefined;
+function report(f: Facts): Decision {
   const wasRefused = f.status.conditions?.find(one => one.type === 'Accepted')?.status === 'False';
   const said =
     wasRefused && isAccepted(f) ? [say('Accepted', 'info', 'What kept the canary back is mended.')] : [];

@@ -52,9 +52,15 @@ export function factsOf(o: Observation): Facts {
   };
 }
 
-/** Another template than this run's, seen at a later generation: only that is a new revision. */
-export function isNewerThan(o: Observation, run: Pick<RunIdentity, 'revision' | 'generation'>): boolean {
-  return o.target !== undefined && o.target.revision !== run.revision && o.target.generation > run.generation;
+/** Another template than this run's, seen at a later generation or at a target that was made anew: only that is a new revision. */
+export function isNewerThan(
+  o: Observation,
+  run: Pick<RunIdentity, 'revision' | 'generation'> & { targetUid?: string | undefined },
+): boolean {
+  const { target } = o;
+  if (!target || target.revision === run.revision) return false;
+  const isOther = run.targetUid !== undefined && run.targetUid !== target.uid;
+  return isOther || target.generation > run.generation;
 }
 
 /** The user went back to what is promoted: the natural way to abort. */
@@ -74,6 +80,16 @@ export function isSettled(f: Facts): boolean {
 /** The route was written by a decision that the status does not know of (fence rule 3, "higher"). */
 export function hasRouteMoved(f: Facts): boolean {
   return f.routeEpoch > f.recordedRouteEpoch && !isSettled(f);
+}
+
+/**
+ * When the canary is judged next: an interval after the last check, and after the traffic came. A raise may land long
+ * after it was recorded (a frozen process, a lost reply), and its interval begins when it did.
+ */
+export function nextCheckAt(f: Facts, run: Run): number {
+  const landedAt = f.o.route?.writtenAt ?? 0;
+  const steppedAt = parseTime(run.steppedAt ?? run.startedAt);
+  return Math.max(parseTime(run.checkedAt), steppedAt, landedAt) + f.o.settings.intervalMs;
 }
 
 export function parseTime(text: string | undefined): number {

@@ -330,3 +330,12 @@ describe('a verdict is keyed by run, step and route epoch', () => {
 function world0(): Observation {
   return adopted().observe();
 }
+
+test('a raise that lands late has its whole interval all the same', () => {
+  const world = running();
+  const seen = judged(world);
+  seen.judgement = undefined;
+  expect(decide(seen).measure).toBe('canary');
+  seen.route = { ...seen.route!, writtenAt: seen.now - 3_000 };
+  expect(decide(seen)).toMatchObject({ actions: [], nextTickMs: 7_000 });
+});

@@ -156,9 +156,13 @@ function startStatus(
   message: string,
   commandId: string | undefined,
 ) {
-  const started = write(f, { ...freshRun(run), ...(commandId ? { handledCommand: commandId } : {}) }, [
-    say('Started', 'info', message),
-  ]);
+  // Contests are counted anew: nothing starts while one lasts, and an engine whose clock is behind must not end this run.
+  const patch = {
+    ...freshRun(run),
+    takenBack: undefined,
+    ...(commandId ? { handledCommand: commandId } : {}),
+  };
+  const started = write(f, patch, [say('Started', 'info', message)]);
   const [first] = started.actions;
   if (first?.kind !== 'status') throw new Error('a start writes its status first');
   return { status: first.status, transitions: started.transitions };
@@ -172,6 +176,7 @@ function isSameAtGeneration(f: Facts): boolean {
     target !== undefined &&
     seen !== undefined &&
     seen.generation === target.generation &&
+    (seen.uid ?? target.uid) === target.uid &&
     seen.hash !== target.revision
   );
 }

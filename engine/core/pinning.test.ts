@@ -148,6 +148,15 @@ describe('which revision', () => {
   });
 });
 
+test('a target that was deleted and made anew counts its generations from 1, and is a new revision all the same', () => {
+  const world = adopted();
+  world.release('r2');
+  runUntil(world, phaseIs(world, 'Succeeded'));
+  const seen = world.observe();
+  seen.target = { ...seen.target!, uid: 'another', generation: 1, observedGeneration: 1, revision: 'r3' };
+  expect(kinds(decide(seen).actions)).toEqual(['storeRevision', 'status']);
+});
+
 describe('un-paused', () => {
   test.each([
     ['a rollback', (world: AbstractWorld) => world.command('abort', 'r2', 'c1'), 'Failed'],

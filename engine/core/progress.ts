@@ -7,7 +7,7 @@ import type { Run } from '../api/status.ts';
 import { nextStep } from '../../steppers/plan.ts';
 import type { StatusPatch } from './write.ts';
 import { act, awaitPods, hold, raise, say, type Unnamed, until, withTrouble, write } from './write.ts';
-import { type Facts, formatTime, hasRouteMoved, isSettled, parseTime } from './facts.ts';
+import { type Facts, formatTime, hasRouteMoved, isSettled, nextCheckAt, parseTime } from './facts.ts';
 import { resizePrimary } from './repair.ts';
 import { endRun } from './takeAway.ts';
 import { isAllReady, isPinned, isPrimaryReady, mayCarry, runsOnly } from './readiness.ts';
@@ -133,11 +133,7 @@ export function progress(f: Facts): Unnamed {
     if (needed > 0) return check(f, run, parseTime(run.checkedAt ?? run.startedAt) + settings.intervalMs);
     return firstStep(f, run);
   }
-  return check(
-    f,
-    run,
-    Math.max(parseTime(run.checkedAt), parseTime(run.steppedAt ?? run.startedAt)) + settings.intervalMs,
-  );
+  return check(f, run, nextCheckAt(f, run));
 }
 
 /** That it was paused has been written with the command: it is not said a second time. */

@@ -138,6 +138,27 @@ describe('the one way back', () => {
     ]);
   });
 
+  test('the target is un-paused only when no late return can reach it: stamped, recorded, then un-paused', () => {
+    const world = promoting('deadPrimary');
+    tick(world);
+    world.flap('target', true);
+    tick(world);
+    expect([world.route?.canaryWeight, world.status.stage]).toEqual([0, 'back']);
+    runUntil(world, () => world.primary?.template === 'r1', 20);
+    world.flap('primary', true);
+    world.advance(60_000);
+    const order: string[] = [];
+    for (let step = 0; step < 4; step++) {
+      const seen = world.observe();
+      const decision = decide(seen);
+      order.push(...decision.actions.map(one => one.kind));
+      world.execute(decision, seen);
+    }
+    expect(order.filter(kind => kind === 'target')).toEqual(['target']);
+    expect(order.indexOf('target')).toBeGreaterThan(order.indexOf('status'));
+    expect(world.status.run?.peakWeight).toBe(0);
+  });
+
   test('(a) not on old knowledge', () => {
     const world = promoting();
     runUntil(world, isAt(world, 'bake'));

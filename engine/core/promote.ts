@@ -19,7 +19,7 @@ import {
   withTrouble,
   write,
 } from './write.ts';
-import { type Facts, formatTime, isNewerThan, isReverted, parseTime } from './facts.ts';
+import { type Facts, formatTime, isNewerThan, isReverted, nextCheckAt, parseTime } from './facts.ts';
 import { isAllReady, isPinned, mayCarry, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
 import { refusal } from './commands.ts';
@@ -178,8 +178,13 @@ function goBack(f: Facts, run: Run): Unnamed {
       [say('RolledBack', 'error', message)],
     );
   }
-  if (f.routeWeight === 0 && f.isDrained && target?.pausedBy === 'engine')
+  if (f.routeWeight === 0 && f.isDrained && target?.pausedBy === 'engine') {
+    // Another engine may be about to return traffic to it: the stamp voids that write, and the status says that there is
+    // no way back to the canary any more, before its pods may change.
+    if ((run.peakWeight ?? 0) > 0 || f.statusWeight > 0)
+      return lower(f, 0, '', { run: { ...run, peakWeight: 0 } }, []);
     return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
+  }
   const deadline = parseTime(f.status.stageSince) + settings.progressDeadlineMs;
   const queued = isNewerThan(f.o, run) && !isReverted(f, run.revision);
   if (f.o.now < deadline) {
@@ -258,7 +263,7 @@ function judgeOn(f: Facts, run: Run, arm: 'canary'): Unnamed | undefined {
   const { settings, judgement, now } = f.o;
   if (f.routeWeight === 0 || settings.metrics.length === 0 || settings.skipAnalysis) return undefined;
   const isForThis = judgement?.arm === arm && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
-  const dueAt = Math.max(parseTime(run.checkedAt), parseTime(run.steppedAt)) + settings.intervalMs;
+  const dueAt = nextCheckAt(f, run);
   if (!isForThis)
     return now < dueAt
       ? undefined
@@ -283,7 +288,7 @@ function judgeOn(f: Facts, run: Run, arm: 'canary'): Unnamed | undefined {
 }
 
 function untilNextCheck(f: Facts, run: Run, deadline: number): number {
-  const dueAt = Math.max(parseTime(run.checkedAt), parseTime(run.steppedAt)) + f.o.settings.intervalMs;
+  const dueAt = nextCheckAt(f, run);
   return Math.max(1_000, Math.min(until(f, deadline), until(f, dueAt)));
 }
 

@@ -63,6 +63,7 @@ describe('a refused object', () => {
   test('is accepted again also when nothing is to be rolled out', () => {
     const world = adopted();
     until(world, () => accepted(world)?.status === 'False', { problems: [missing] });
+    world.advance(10_000);
     tick(world);
     expect(accepted(world)).toMatchObject({ status: 'True' });
     const { transitions = [] } = structuredClone(world.status);

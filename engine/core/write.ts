@@ -47,7 +47,15 @@ export function nextStatus(
     epoch: f.nextEpoch,
     routeEpoch: f.routeEpoch,
     observedGeneration: f.o.canary.generation,
-    ...(f.o.target ? { target: { hash: f.o.target.revision, generation: f.o.target.generation } } : {}),
+    ...(f.o.target
+      ? {
+          target: {
+            hash: f.o.target.revision,
+            generation: f.o.target.generation,
+            uid: f.o.target.uid,
+          },
+        }
+      : {}),
     ...patch,
   };
   if (transitions.length)
@@ -197,6 +205,7 @@ export function newRun(f: Facts, commandId = ''): Run {
     id: formatRunId(identity),
     revision: target.revision,
     generation: target.generation,
+    targetUid: target.uid,
     startedAt: formatTime(f.o.now),
   };
 }

@@ -29,6 +29,12 @@ export function withoutManagedFields(object: KubernetesObject): KubernetesObject
   return { ...object, metadata };
 }
 
+/** Of `managedFields` only who wrote and when: that tells when a route was written. */
+export function withWriteTimes(object: KubernetesObject): KubernetesObject {
+  const managedFields = (object.metadata.managedFields ?? []).map(({ fieldsV1: _fields, ...entry }) => entry);
+  return { ...object, metadata: { ...object.metadata, managedFields } };
+}
+
 /**
  * A ReplicaSet: what counts pods, and its revision, but not the template that the revision is read from. Several of them
  * lie about for each Deployment.
