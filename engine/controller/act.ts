@@ -105,8 +105,15 @@ async function perform(world: World, sighting: Sighting, action: Action): Promis
       const others = canary.finalizers.filter(finalizer => finalizer !== FINALIZER);
       const finalizers = action.kind === 'addFinalizer' ? [...others, FINALIZER] : others;
       const patch = { metadata: { resourceVersion: sighting.object.metadata.resourceVersion, finalizers } };
-      const answer = await client.mergePatch(world.types.canaries, names.namespace, canary.name, patch);
-      return stores.canaries.absorb(answer);
+      try {
+        const answer = await client.mergePatch(world.types.canaries, names.namespace, canary.name, patch);
+        return stores.canaries.absorb(answer);
+      } catch (error) {
+        // Another decision has let it go already, and with it the object went.
+        if (action.kind === 'removeFinalizer' && error instanceof ApiError && error.kind === 'notFound')
+          return;
+        throw error;
+      }
     }
     default:
       return action satisfies never;
