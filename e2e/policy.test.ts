@@ -65,7 +65,7 @@ beforeAll(async () => {
   await rig.shop(SHOP);
   await rig.plane.applyYaml(roleOf(RELEASER, user(RELEASER), ['promote', 'resume']));
   await rig.plane.applyYaml(roleOf(EDITOR, user(EDITOR), []));
-  await rig.declare(SHOP, { analysis: { interval: '60s', stepWeight: 10, threshold: 5 } });
+  await rig.declare(SHOP, { analysis: { interval: '60s', bake: '2s', stepWeight: 10, threshold: 5 } });
   await rig.phase(SHOP, 'Initialized');
   await release('v2');
   const probe = { command: 'promote r id', 'command-by': EDITOR };

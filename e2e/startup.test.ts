@@ -66,11 +66,11 @@ const accepted = async () => {
 
 test('what is missing comes one after the other: the engine says each thing once and starts when all is there', async () => {
   const engine = await start('--leader-election-namespace', 'serin');
-  await waitFor('it has looked', () => missing(engine).length === 3);
-  expect(missing(engine)).toEqual(['CrdsMissing', 'ProviderNotServed', 'Forbidden']);
+  await waitFor('it has looked', () => missing(engine).length === 4);
+  expect(missing(engine)).toEqual(['CrdsMissing', 'ProviderNotServed', 'Forbidden', 'Forbidden']);
   expect((await fetch(`${engine.url}/healthz`)).status).toBe(200);
   const readyz = await fetch(`${engine.url}/readyz`);
-  expect([readyz.status, ((await readyz.json()) as any).reasons.length]).toEqual([503, 3]);
+  expect([readyz.status, ((await readyz.json()) as any).reasons.length]).toEqual([503, 4]);
 
   await plane.installCrds(join(root, 'charts/serin/crds'));
   await grant({ resource: 'trafficsplits', verb: 'patch' });

@@ -6,6 +6,7 @@ import type { Clock } from './clock.ts';
 import { type Controller, createController, type Listener } from './controller/controller.ts';
 import { createLanded } from './controller/landed.ts';
 import type { Sighting } from './controller/observe.ts';
+import { createStatusMemory } from './controller/memory.ts';
 import { conditionsIn, refusedStatus } from './controller/refusal.ts';
 import type { Scheduler } from './controller/scheduler.ts';
 import { createTeller, type Teller, type TellOptions } from './controller/tell.ts';
@@ -43,6 +44,8 @@ export interface EngineOptions {
   served?: () => ServedVersions;
   /** What the engine itself lacks in a namespace, e.g. rights: no rollout goes on there. Default: nothing. */
   lacks?: (namespace: string) => Problem[];
+  /** The API server dropped what the status of a Canary remembers. Nothing is done on that one until `trustMemory`. */
+  onMemoryLost?: () => void;
   scheduler: Scheduler;
   apiGroup: string;
   /** Empty: the whole cluster. */
@@ -76,6 +79,8 @@ export interface Engine {
   start(): Promise<void>;
   /** Serves one more namespace; only where the engine was given namespaces. */
   serve(namespace: string): void;
+  /** The CRDs are whole: a memory that is lost was taken by somebody, and the canary is acted on again. */
+  trustMemory(): void;
   /** This replica has become the active one: tells people what nobody is known to have told. */
   tellAgain(): void;
   stop(graceMs: number): Promise<void>;
@@ -148,12 +153,14 @@ export function createEngine(options: EngineOptions): Engine {
     }),
     services: followed(resources.services, { transform: withSmallMetadata }),
   };
+  const memory = createStatusMemory(() => options.onMemoryLost?.());
   const world: World = {
     clock,
     client,
     urgentClient: client.urgent,
     stores,
     stepper: options.stepper,
+    memory,
     lacks: options.lacks ?? (() => []),
     served: options.served ?? (() => ({ trafficSplit: [options.stepper.routeType.version] })),
     types: { canaries: types.canaries },
@@ -279,12 +286,17 @@ export function createEngine(options: EngineOptions): Engine {
       await untilSynced(sets);
       // From here on a new namespace is followed before its canary is woken: handlers run in order.
       stores.canaries.onChange(followNamespaceOf);
+      stores.canaries.onChange((object, deleted) => deleted && memory.forget(object));
       // Runs that another replica has started or moved: own writes are told of by `decided`.
       stores.canaries.onChange(object => options.follow?.(keyOf(object)));
       controller.start();
       if (options.isActive()) teller?.tellAgain();
       await scheduler.start((key, signal) => tickWhenSynced(key, signal));
       void resyncForever();
+    },
+    trustMemory() {
+      memory.forgive();
+      void controller.resync();
     },
     serve(namespace) {
       for (const set of ofNamespaces) set.follow(namespace);

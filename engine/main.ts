@@ -164,6 +164,7 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
     stepper: met.stepper,
     served: prerequisites.served,
     lacks: prerequisites.problemsIn,
+    onMemoryLost: prerequisites.suspect,
     scheduler,
     apiGroup: config.apiGroup,
     namespaces: met.namespaces,
@@ -215,6 +216,7 @@ function changesFor(engine: Engine, { log, stopping }: Adapters): Changes {
   return {
     onNamespace: namespace => engine.serve(namespace),
     onChange: () => void engine.controller.resync(),
+    onWhole: () => engine.trustMemory(),
     onOutdated({ reason, message }) {
       // What is written now would lose fields; started again, the engine waits for the right CRDs.
       log.error({ reason, detail: message }, 'the CRDs were replaced: the engine ends');

@@ -266,6 +266,7 @@ test('one namespace without rights holds no other, and is served when it has the
     onNamespace: namespace => void told.push(namespace),
     onChange: () => void told.push('change'),
     onOutdated: () => {},
+    onWhole: () => {},
   });
   state.isDenied = () => false;
   await clock.advance(30_000);
@@ -279,12 +280,14 @@ async function followed() {
   await setting.start();
   const outdated: Lack[] = [];
   let changes = 0;
+  let wholes = 0;
   setting.prerequisites.follow({
     onNamespace: () => {},
     onChange: () => void changes++,
     onOutdated: lack => void outdated.push(lack),
+    onWhole: () => void wholes++,
   });
-  return { ...setting, outdated, changes: () => changes };
+  return { ...setting, outdated, changes: () => changes, wholes: () => wholes };
 }
 
 const answered = { durationMs: 1, verb: 'create', resource: 'trafficsplits' };
@@ -319,14 +322,30 @@ test('403 for another cause, again and again, is looked into once a minute', asy
 });
 
 test('CRDs that are replaced by others while the engine runs are noticed when the watch is opened again', async () => {
-  const { prerequisites, state, clock, outdated } = await followed();
-  prerequisites.noticed({ durationMs: 1, verb: 'watch', resource: 'canaries', code: 200 });
+  const { prerequisites, state, clock, outdated, wholes } = await followed();
+  const opened = { durationMs: 1, verb: 'watch', resource: 'canaries', code: 200 };
+  prerequisites.noticed(opened);
   await clock.advance(40_000);
-  expect(outdated).toEqual([]);
+  expect([outdated.length, wholes()]).toEqual([0, 1]);
   state.canarySchema = outdatedSchema();
-  prerequisites.noticed({ durationMs: 1, verb: 'watch', resource: 'canaries', code: 200 });
+  prerequisites.noticed(opened);
   await clock.advance(3_000);
   expect(outdated).toMatchObject([{ reason: 'CrdsOutdated' }]);
   prerequisites.stop();
   expect(clock.pending()).toBe(0);
+});
+
+test('a suspicion is looked into at once, and stays for as long as the server does not answer', async () => {
+  const { prerequisites, state, clock, outdated, wholes } = await followed();
+  state.isDown = true;
+  prerequisites.suspect();
+  await clock.advance(120_000);
+  expect([outdated.length, wholes()]).toEqual([0, 0]);
+  state.isDown = false;
+  await clock.advance(60_000);
+  expect(wholes()).toBe(1);
+  state.canarySchema = outdatedSchema();
+  prerequisites.suspect();
+  await clock.advance(0);
+  expect(outdated).toHaveLength(1);
 });

@@ -25,6 +25,8 @@ export interface Prerequisites {
   /** Why no rollout can go on in this namespace now. */
   problemsIn(namespace: string): Problem[];
   served(): ServedVersions;
+  /** The CRDs may have been replaced: looks at them now and until they are published for certain. */
+  suspect(): void;
   /** For the client: every request that was answered. */
   noticed(request: RequestInfo): void;
 }
@@ -42,6 +44,8 @@ export interface Changes {
   onChange(): void;
   /** The CRDs drop what the engine writes: it must write nothing more. */
   onOutdated(lack: Lack): void;
+  /** The CRDs have been looked at, because of a suspicion or of a new watch, and are whole. */
+  onWhole(): void;
 }
 
 export interface PrerequisitesOptions {
@@ -117,14 +121,23 @@ export function createPrerequisites(options: PrerequisitesOptions): Prerequisite
     if (lacks().length > 0) lookIn(LACKING_RETRY_MS);
   }
 
-  async function lookAtSchemas(): Promise<void> {
-    // A server that does not answer has nothing new to say; the watch will be opened again.
+  async function lookAtSchemas(isLast: boolean): Promise<void> {
     const found = await schemaLacks(client, wanted.apiGroup).catch((error: unknown) => {
-      if (error instanceof ApiError) return [];
+      if (error instanceof ApiError) return undefined;
       throw error;
     });
+    // A server that does not answer is asked until it does: what is suspected stays so.
+    if (!found) return lookAtSchemasIn(PUBLISHED_AFTER_MS);
     const [outdated] = found;
     if (outdated) following?.onOutdated(outdated);
+    else if (isLast) following?.onWhole();
+  }
+
+  function lookAtSchemasIn(delaysMs: readonly number[]): void {
+    if (!following) return;
+    for (const timer of schemaLooks) timer.cancel();
+    const last = delaysMs.length - 1;
+    schemaLooks = delaysMs.map((ms, index) => clock.setTimer(() => void lookAtSchemas(index === last), ms));
   }
 
   return {
@@ -152,12 +165,12 @@ export function createPrerequisites(options: PrerequisitesOptions): Prerequisite
         .filter(lack => lack.namespace === undefined || lack.namespace === namespace)
         .map(({ reason, message }) => ({ reason, message })),
     served: () => current.served,
+    suspect: () => lookAtSchemasIn([0, ...PUBLISHED_AFTER_MS]),
     noticed({ verb, resource, code }) {
       if (!following) return;
       if (code === 403) lookIn(Math.max(FIRST_RETRY_MS, lookedAt + FORBIDDEN_PAUSE_MS - clock.now()));
       if (verb !== 'watch' || resource !== 'canaries' || code !== 200) return;
-      for (const timer of schemaLooks) timer.cancel();
-      schemaLooks = PUBLISHED_AFTER_MS.map(ms => clock.setTimer(() => void lookAtSchemas(), ms));
+      lookAtSchemasIn(PUBLISHED_AFTER_MS);
     },
   };
 }

@@ -62,6 +62,7 @@ function watched(canary: KubernetesObject, isActive = true): Followed | undefine
     stepper: createSmiStepper('v1alpha2'),
     served: () => ({ trafficSplit: ['v1alpha2'] }),
     lacks: () => [],
+    memory: { isLost: () => false },
     selectorLabels: ['app'],
     defaults: { drainMs: 0 },
     notified: () => 0,

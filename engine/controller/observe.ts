@@ -44,12 +44,15 @@ export interface Inputs {
 
 export type Sight =
   | { kind: 'gone' }
+  /** The API server no longer keeps what its status remembers: nothing may be written. */
+  | { kind: 'forgotten' }
   | { kind: 'refused'; object: KubernetesObject; problems: Problem[] }
   | { kind: 'seen'; sighting: Sighting };
 
 export function observe(world: World, namespace: string, name: string, inputs: Inputs): Sight {
   const object = world.stores.canaries.get(namespace, name);
   if (!object) return { kind: 'gone' };
+  if (world.memory.isLost(object)) return { kind: 'forgotten' };
   const decoded = decodedOf(object);
   const problems: Problem[] = decoded.ok
     ? [

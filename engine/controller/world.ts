@@ -6,6 +6,7 @@ import type { Canary } from '../api/decode.ts';
 import type { CanaryStatus } from '../api/status.ts';
 import type { Clock } from '../clock.ts';
 import type { Problem } from '../core/observation.ts';
+import type { StatusMemory } from './memory.ts';
 import type { EngineDefaults } from '../core/settings.ts';
 import type { ApiClient, KubernetesObject, ResourceType, Store } from '../kubernetes/types.ts';
 import type { ServedVersions } from '../../steppers/registry.ts';
@@ -46,6 +47,7 @@ export interface World {
   urgentClient: ApiClient;
   stores: Stores;
   stepper: Stepper;
+  memory: Pick<StatusMemory, 'isLost'>;
   /** What the engine itself lacks in this namespace: no rollout goes on there. */
   lacks(namespace: string): readonly Problem[];
   /** What the API server serves of the groups that steppers write. */
