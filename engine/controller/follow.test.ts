@@ -5,10 +5,13 @@ import { createSmiStepper } from '../../steppers/smi.ts';
 import { createVirtualClock } from '../../simulator/clock.ts';
 import type { CanaryStatus } from '../api/status.ts';
 import type { KubernetesObject, Store } from '../kubernetes/types.ts';
+import { hashTemplate } from '../workloads/revisions.ts';
 import { createFollow, judgedArms } from './follow.ts';
 import type { World } from './world.ts';
 
-const run = { id: 'abc.2', revision: 'abc', generation: 2, startedAt: '2026-01-01T00:00:00Z' };
+const template = (version: string) => ({ spec: { containers: [{ name: 'app', image: `web:${version}` }] } });
+const revision = hashTemplate(template('v2'));
+const run = { id: 'abc.2', revision, generation: 2, startedAt: '2026-01-01T00:00:00Z' };
 const metrics = [
   { name: 'request-success-rate', interval: '30s', thresholdRange: { min: 99 } },
   { name: 'request-duration', thresholdRange: { max: 500 } },
@@ -27,6 +30,35 @@ function canaryOf(status: Partial<CanaryStatus>, spec: object = {}): KubernetesO
       ...spec,
     },
     status: { run, ...status },
+  };
+}
+
+const paused = { paused: true, annotations: { 'serin.dev/paused': 'true' } };
+
+function targetOf({ paused: isPaused, annotations }: typeof paused): KubernetesObject {
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { namespace: 'shop', name: 'web', uid: 'd', annotations },
+    spec: {
+      replicas: 1,
+      paused: isPaused,
+      selector: { matchLabels: { app: 'web' } },
+      template: template('v2'),
+    },
+  };
+}
+
+function replicaSetOf(version: string): KubernetesObject {
+  const ownerReferences = [
+    { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web', uid: 'd', controller: true },
+  ];
+  return {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    metadata: { namespace: 'shop', name: `web-${version}`, uid: version, ownerReferences },
+    spec: { template: template(version) },
+    status: { replicas: 1, availableReplicas: 1 },
   };
 }
 
@@ -50,7 +82,10 @@ function storeOf(objects: KubernetesObject[]): Store {
 }
 
 /** What an analyzer is told of one canary. */
-function watched(canary: KubernetesObject, isActive = true): Followed | undefined {
+function watched(
+  canary: KubernetesObject,
+  { isActive = true, target = targetOf(paused), versions = ['v2'] } = {},
+): Followed | undefined {
   const slices = [
     slice('web-canary', 'web-1', '10.0.0.1'),
     slice('web-canary', 'web-2', '10.0.0.2', false),
@@ -69,8 +104,8 @@ function watched(canary: KubernetesObject, isActive = true): Followed | undefine
     stores: {
       canaries: storeOf([canary]),
       endpointSlices: storeOf(slices),
-      deployments: none,
-      replicaSets: none,
+      deployments: storeOf([target]),
+      replicaSets: storeOf(versions.map(replicaSetOf)),
       services: none,
       routes: none,
       controllerRevisions: none,
@@ -100,6 +135,16 @@ test('a run that is judged: its ready pods, its windows, and the run that they b
   });
 });
 
+test('a canary that may have pods of another revision is not looked at yet, and is not forgotten', () => {
+  const progressing = canaryOf({ phase: 'Progressing' });
+  const user = targetOf({ ...paused, annotations: { 'serin.dev/paused': 'no' } });
+  expect(watched(progressing, { target: user })).toMatchObject({ arms: [] });
+  expect(watched(progressing, { versions: ['v1', 'v2'] })).toMatchObject({ arms: [] });
+  expect(watched(progressing, { versions: ['v1'] })).toMatchObject({ arms: [] });
+  const shifting = canaryOf({ phase: 'Promoting', stage: 'shift' });
+  expect(watched(shifting, { versions: ['v1'] })).toMatchObject({ arms: ['primary'] });
+});
+
 describe('nobody is looked at', () => {
   test.each<[string, Partial<CanaryStatus>, object]>([
     ['between runs', { phase: 'Succeeded' }, {}],
@@ -125,7 +170,7 @@ describe('nobody is looked at', () => {
   });
 
   test('by a replica that makes no checks', () => {
-    expect(watched(canaryOf({ phase: 'Progressing' }), false)).toBeUndefined();
+    expect(watched(canaryOf({ phase: 'Progressing' }), { isActive: false })).toBeUndefined();
   });
 
   test('by an analyzer that keeps no history', () => {

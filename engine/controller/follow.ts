@@ -1,9 +1,11 @@
 /**
  * Tells an analyzer that keeps its own history whose pods to look at, and only while their canary is under analysis: from
- * the start of a run, so that there is something to compare the first check with, to its end. It reads caches alone.
+ * before the first traffic of a run, so that there is something to compare the first check with, to its end. It reads
+ * caches alone.
  */
 import type { CanaryStatus } from '../api/status.ts';
 import { isRunning } from '../core/facts.ts';
+import { isPinned } from '../core/readiness.ts';
 import type { Analyzer, Arm, Followed } from '../../analyzers/analyzer.ts';
 import { podsOf } from './measure.ts';
 import { observe } from './observe.ts';
@@ -34,10 +36,14 @@ export function createFollow(options: FollowOptions): (key: string) => void {
       lastAccepted: undefined,
     });
     if (sight.kind !== 'seen' || sight.sighting.canary.spec.metricsServer !== undefined) return undefined;
-    const { settings, status } = sight.sighting.observation;
+    const { observation } = sight.sighting;
+    const { settings, status } = observation;
     const windowsMs = settings.metrics.filter(one => one.kind !== 'custom').map(one => one.windowMs);
-    const arms = settings.suspend || settings.skipAnalysis ? [] : judgedArms(status);
-    if (windowsMs.length === 0 || arms.length === 0) return undefined;
+    const judged = settings.suspend || settings.skipAnalysis ? [] : judgedArms(status);
+    if (windowsMs.length === 0 || judged.length === 0) return undefined;
+    // Until it is pinned the target may have pods of an earlier revision, whose answers are not this one's.
+    const isOwn = isPinned(observation, status.run?.revision ?? '');
+    const arms = judged.filter(arm => arm === 'primary' || isOwn);
     return { pods: podsOf(world, sight.sighting), arms, windowsMs };
   }
 
