@@ -122,6 +122,25 @@ describe('urgent decisions', () => {
     expect(world.route?.canaryWeight).toBe(0);
   });
 
+  test('a target that is older in the cache than the run is no revert and no loss', () => {
+    const world = adopted();
+    const before = world.observe().target!;
+    world.release('r2');
+    tick(world);
+    expect(world.status.phase).toBe('Progressing');
+    // Another replica has seen the Canary change, and not yet the Deployment.
+    const early = { ...world.observe(), target: before };
+    expect(decideUrgent(early)).toBeUndefined();
+    runUntil(world, () => decide(world.observe()).actions.some(one => one.kind === 'route'));
+    const unpaused = { ...world.observe().target!, pausedBy: 'nobody' as const };
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    const late = world.observe();
+    late.target = { ...unpaused, generation: late.target!.generation - 1 };
+    expect(decideUrgent(late)).toBeUndefined();
+    late.target = { ...before };
+    expect(decideUrgent(late)).toBeUndefined();
+  });
+
   test('H14 H15 a new revision mid-run restarts from weight 0', () => {
     const world = adopted();
     world.release('r2');

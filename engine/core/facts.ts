@@ -63,9 +63,17 @@ export function isNewerThan(
   return isOther || target.generation > run.generation;
 }
 
-/** The user went back to what is promoted: the natural way to abort. */
-export function isReverted(f: Facts, runRevision: string): boolean {
-  return f.o.target !== undefined && f.o.target.revision === f.goodRevision && runRevision !== f.goodRevision;
+/**
+ * The user went back to what is promoted, after the run began: the natural way to abort. A cached target that is older
+ * than the run has the promoted template too, and says nothing.
+ */
+export function isReverted(f: Facts, run: Pick<RunIdentity, 'revision' | 'generation'>): boolean {
+  return f.o.target?.revision === f.goodRevision && isNewerThan(f.o, run);
+}
+
+/** The cached target is older than the one that the status was decided on: what it lacks proves nothing. */
+export function isTargetBehind(f: Facts): boolean {
+  return f.o.target !== undefined && f.o.target.generation < (f.status.target?.generation ?? 0);
 }
 
 /** Nothing is unfinished between status and route, and both speak of one run: a checkpoint may be written. */

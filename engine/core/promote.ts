@@ -186,7 +186,7 @@ function goBack(f: Facts, run: Run): Unnamed {
     return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
   }
   const deadline = parseTime(f.status.stageSince) + settings.progressDeadlineMs;
-  const queued = isNewerThan(f.o, run) && !isReverted(f, run.revision);
+  const queued = isNewerThan(f.o, run) && !isReverted(f, run);
   if (f.o.now < deadline) {
     const message = queued
       ? `Revision ${f.o.target?.revision} waits until the last good revision is back.`

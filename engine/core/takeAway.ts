@@ -6,7 +6,7 @@
 import type { StatusPatch } from './write.ts';
 import { freshRun, hold, lower, newRun, recorded, say, type Said, type Unnamed, write } from './write.ts';
 import { takenBackBy } from './contest.ts';
-import { type Facts, formatTime, isNewerThan, isReverted } from './facts.ts';
+import { type Facts, formatTime, isNewerThan, isReverted, isTargetBehind } from './facts.ts';
 import { canaryHasEndpoint, isPinned, primaryHasEndpoint } from './readiness.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 
@@ -35,7 +35,7 @@ export function endRun(
 }
 
 export function revert(f: Facts): Unnamed | undefined {
-  if (!isAnalysing(f) || !f.run || !isReverted(f, f.run.revision)) return undefined;
+  if (!isAnalysing(f) || !f.run || !isReverted(f, f.run)) return undefined;
   const message = `The target is back at the promoted revision ${f.goodRevision}; revision ${f.run.revision} is given up.`;
   return endRun(f, 'aborted', say('Reverted', 'warn', message));
 }
@@ -76,7 +76,7 @@ export function unready(f: Facts): Unnamed | undefined {
 export function unpinned(f: Facts): Unnamed | undefined {
   const { target, primary } = f.o;
   if (f.routeWeight === 0 || !f.run || !target || !primary || isPinned(f.o, f.run.revision)) return undefined;
-  if (!isAnalysing(f) && f.status.phase !== 'Promoting') return undefined;
+  if ((!isAnalysing(f) && f.status.phase !== 'Promoting') || isTargetBehind(f)) return undefined;
   const isOwn =
     target.revision === f.run.revision &&
     target.pods.every(pods => pods.total === 0 || pods.revision === f.run?.revision);
@@ -131,7 +131,7 @@ export function giveUpPromotion(f: Facts): Unnamed | undefined {
   if (f.status.phase !== 'Promoting' || f.status.stage === 'back' || !f.run) return undefined;
   const { command } = f.o;
   const isAborted = command?.verb === 'abort' && command.revision === f.run.revision;
-  if (!isAborted && !isReverted(f, f.run.revision)) return undefined;
+  if (!isAborted && !isReverted(f, f.run)) return undefined;
   const message = isAborted
     ? `${command.by} aborted the promotion of ${f.run.revision}${command.reason ? `: ${command.reason}` : ''}.`
     : `The target is back at the promoted revision ${f.goodRevision} while ${f.run.revision} was promoted.`;
