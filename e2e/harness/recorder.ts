@@ -23,6 +23,8 @@ export interface Recorder {
   deployment(namespace: string, name: string): any;
   /** Every state of the TrafficSplit `web`, oldest first. */
   splits(namespace: string): readonly SeenSplit[];
+  /** The version at which each object of the engine's own was deleted, by kind and name: they order all of etcd. */
+  deletions(namespace: string): Readonly<Record<string, number>>;
   /** Every image that the Deployment `web-primary` had, each once, in the order of their first appearance. */
   primaryImages(namespace: string): readonly string[];
   close(): Promise<void>;
@@ -32,6 +34,7 @@ const PATHS = {
   canaries: '/apis/serin.dev/v1beta1/canaries',
   deployments: '/apis/apps/v1/deployments',
   splits: '/apis/split.smi-spec.io/v1alpha2/trafficsplits',
+  services: '/api/v1/services',
 };
 
 /** Resolves when everything that there is has been seen. */
@@ -40,8 +43,16 @@ export async function startRecorder(api: WorldApi): Promise<Recorder> {
   const deployments = new Map<string, any>();
   const splits = new Map<string, SeenSplit[]>();
   const images = new Map<string, Set<string>>();
+  const deletions = new Map<string, Record<string, number>>();
   const keyOf = (object: any) => `${object.metadata.namespace}/${object.metadata.name}`;
 
+  const isDeleted = (kind: string, object: any): void => {
+    const { namespace, name, resourceVersion } = object.metadata;
+    deletions.set(namespace, {
+      ...deletions.get(namespace),
+      [`${kind}/${name}`]: Number(resourceVersion),
+    });
+  };
   const keep = (objects: Map<string, any>) => (object: any, deleted: boolean) => {
     if (deleted) objects.delete(keyOf(object));
     else objects.set(keyOf(object), object);
@@ -62,8 +73,15 @@ export async function startRecorder(api: WorldApi): Promise<Recorder> {
       api,
       path: async () => PATHS.splits,
       onChange(object: any, deleted) {
-        if (deleted) return;
+        if (deleted) return isDeleted('trafficsplit', object);
         splits.set(keyOf(object), [...(splits.get(keyOf(object)) ?? []), splitOf(object)]);
+      },
+    }),
+    watchObjects({
+      api,
+      path: async () => PATHS.services,
+      onChange(object, deleted) {
+        if (deleted) isDeleted('service', object);
       },
     }),
   ];
@@ -72,6 +90,7 @@ export async function startRecorder(api: WorldApi): Promise<Recorder> {
     canary: namespace => canaries.get(`${namespace}/web`),
     deployment: (namespace, name) => deployments.get(`${namespace}/${name}`),
     splits: namespace => splits.get(`${namespace}/web`) ?? [],
+    deletions: namespace => deletions.get(namespace) ?? {},
     primaryImages: namespace => [...(images.get(`${namespace}/web-primary`) ?? [])],
     async close() {
       await Promise.all(watches.map(watch => watch.close()));

@@ -23,6 +23,13 @@ async function expectGivenBack(stage: Stage, shop: Shop, version: string): Promi
     const left = await Promise.all([split, ...services].map(exists));
     return !left.includes(true) && recorder.deployment(namespace, 'web-primary') === undefined;
   });
+  // A split that outlives the Services that it names sends users nowhere.
+  const deleted = await waitFor('their deletions are seen', () => {
+    const seen = recorder.deletions(namespace);
+    return Object.keys(seen).length === 3 ? seen : undefined;
+  });
+  expect(deleted['trafficsplit/web']).toBeLessThan(deleted['service/web-canary'] ?? 0);
+  expect(deleted['trafficsplit/web']).toBeLessThan(deleted['service/web-primary'] ?? 0);
   const { body } = await rig.api.request('GET', `/api/v1/namespaces/${namespace}/services/web`);
   expect(body.spec.selector).toEqual({ app: 'web' });
   expect(Object.keys(body.metadata.annotations ?? {})).toEqual([]);

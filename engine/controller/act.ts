@@ -98,6 +98,8 @@ async function perform(world: World, sighting: Sighting, action: Action): Promis
         await client.mergePatch(resources.deployments, names.namespace, names.target, patch),
       );
     }
+    case 'deleteRoute':
+      return await deleteRoute(world, sighting);
     case 'forgetRevision':
       return await forgetRevision(world, sighting, action.revision);
     case 'addFinalizer':
@@ -213,6 +215,15 @@ async function storeRevision(world: World, sighting: Sighting, revision: string)
     );
     if (there) world.stores.controllerRevisions.absorb(there);
   }
+}
+
+/** Only the very object that was observed: one that was made since belongs to another Canary. */
+async function deleteRoute(world: World, { names }: Sighting): Promise<void> {
+  const { routeType } = world.stepper;
+  const { uid, resourceVersion } = world.stores.routes.get(names.namespace, names.apex)?.metadata ?? {};
+  const preconditions = { ...(uid ? { uid } : {}), ...(resourceVersion ? { resourceVersion } : {}) };
+  await world.client.delete(routeType, names.namespace, names.apex, preconditions);
+  world.stores.routes.forget(names.namespace, names.apex);
 }
 
 async function forgetRevision(world: World, sighting: Sighting, revision: string): Promise<void> {

@@ -232,6 +232,10 @@ export function createAbstractWorld(settings: Settings = testSettings) {
         );
         apexSelects = action.at;
         return true;
+      case 'deleteRoute':
+        check(apexSelects === 'target', 'deleted the route of an apex that does not select the target');
+        route = undefined;
+        return true;
       case 'forgetRevision':
         check(action.revision !== status.lastGood?.hash, 'forgot the last good template');
         check(action.revision !== status.run?.revision, "forgot the run's template");

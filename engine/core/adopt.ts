@@ -100,9 +100,11 @@ export function terminate(f: Facts): Unnamed {
     ]);
   const isTaken = objects.apexSelects === 'primary' || f.o.route !== undefined;
   if (!isTaken) {
-    // Adoption had not moved any traffic yet.
+    // Adoption had not moved any traffic yet, or the route is gone again: data planes hear of that before its Services go.
     if (target.pausedBy === 'engine') return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
-    return letGo(f, 'The target was never taken over.', 'Terminating');
+    if (f.status.canaryWeight !== 100) return letGo(f, 'The target was never taken over.', 'Terminating');
+    if (now < handedOverAt(f)) return act([], until(f, handedOverAt(f)));
+    return letGo(f, 'The target serves by itself again.', 'Terminating');
   }
   const onlyTarget = canaryHasEndpoint(f.o) && !primaryHasEndpoint(f.o);
   if ((servesItself(target) && canaryHasEndpoint(f.o)) || onlyTarget) return handOver(f, target);
@@ -123,9 +125,15 @@ function handOver(f: Facts, target: Workload): Unnamed {
   if (f.o.route && f.routeWeight < 100) return routeTo(f, 100);
   if (f.o.objects.apexSelects === 'primary') return act([{ kind: 'pointApex', at: 'target' }]);
   if (target.pausedBy === 'engine') return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
-  const drainedAt = parseTime(f.status.stageSince) + f.o.settings.drainMs;
-  if (f.o.now < drainedAt) return act([], until(f, drainedAt));
-  return letGo(f, 'The target serves by itself again.', 'Terminating');
+  if (f.o.now < handedOverAt(f)) return act([], until(f, handedOverAt(f)));
+  if (!f.o.route) return letGo(f, 'The target serves by itself again.', 'Terminating');
+  // Kubernetes deletes what the Canary owns in any order: a route that outlives its Services would lead nowhere.
+  return write(f, { stageSince: formatTime(f.o.now) }, [], [{ kind: 'deleteRoute' }]);
+}
+
+/** When everybody has heard of the last change of the route on the way out. */
+function handedOverAt(f: Facts): number {
+  return parseTime(f.status.stageSince) + f.o.settings.drainMs;
 }
 
 /** Deletion moves traffic by readiness alone; more for the target is recorded first, less is routed first. */

@@ -25,6 +25,8 @@ export type Action =
   | { kind: 'status'; status: CanaryStatus }
   /** `lower` reads the route afresh on a conflict (fence.ts); `raise` never does. */
   | { kind: 'route'; mode: 'raise' | 'lower' | 'create'; split: Split; stamp: Stamp }
+  /** Deletes the route object; clients then get what the apex Service selects. */
+  | { kind: 'deleteRoute' }
   | { kind: 'target'; replicas?: number; paused?: boolean; epoch: number }
   /**
    * Writes a stored template to the primary; `surge` keeps every old pod until a new one is ready. Without `replicas`

@@ -244,13 +244,27 @@ describe('deletion', () => {
   test('at rest: scale up, wait, route to the target, apex, release', () => {
     const world = adopted();
     world.remove();
-    expect(order(world)).toEqual(['scale 2', 'route 100', 'pointApex', 'unmarkTarget', 'removeFinalizer']);
+    expect(order(world)).toEqual([
+      'scale 2',
+      'route 100',
+      'pointApex',
+      'deleteRoute',
+      'unmarkTarget',
+      'removeFinalizer',
+    ]);
   });
 
   test('H11 mid-run with every pod of one template: route to the target, un-pause, drain, release', () => {
     const world = running();
     world.remove();
-    expect(order(world)).toEqual(['route 100', 'pointApex', 'un-pause', 'unmarkTarget', 'removeFinalizer']);
+    expect(order(world)).toEqual([
+      'route 100',
+      'pointApex',
+      'un-pause',
+      'deleteRoute',
+      'unmarkTarget',
+      'removeFinalizer',
+    ]);
   });
 
   test('mid-run with mixed pods: route to the primary, drain, un-pause, and then as at rest', () => {
@@ -262,6 +276,7 @@ describe('deletion', () => {
       'un-pause',
       'route 100',
       'pointApex',
+      'deleteRoute',
       'unmarkTarget',
       'removeFinalizer',
     ]);

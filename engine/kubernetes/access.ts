@@ -52,7 +52,7 @@ export function accessTable(apiGroup: string, routeType: ResourceType): readonly
     served(resources.controllerRevisions, ['get', ...watched, 'create', 'delete']),
     served(resources.services, [...watched, 'create', 'patch']),
     served(resources.endpointSlices, watched),
-    served(routeType, ['get', ...watched, 'create', 'patch']),
+    served(routeType, ['get', ...watched, 'create', 'patch', 'delete']),
     served(resources.pods, ['list']),
     served(resources.horizontalPodAutoscalers, ['list']),
     served(resources.networkPolicies, ['list']),
