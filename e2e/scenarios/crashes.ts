@@ -116,7 +116,7 @@ export function crashes(stage: () => Stage): void {
     await shop.release('v2');
     const one = await asleep;
     // What nobody had seen at 20 % is seen now, by the other engine.
-    stage().rig.kubelet.setBehaviour({ namespace: shop.namespace, version: 'v2' }, { errorPercent: 60 });
+    stage().rig.kubelet.setBehaviour({ namespace: shop.namespace, version: 'v2' }, { errorPercent: 100 });
     const failed = await shop.phase('Failed');
     expect(lastSaid(failed)).toMatchObject({ reason: 'RolledBack' });
     await wake(one);
@@ -134,7 +134,7 @@ export function crashes(stage: () => Stage): void {
   ] as const) {
     test.concurrent(`frozen before the ${what} write of a take-away: another ends it, and the next run is left alone`, async () => {
       const { pair, shop } = await pairAndShop(stage(), namespace);
-      await shop.release('v2', { errorPercent: 50 });
+      await shop.release('v2', { errorPercent: 100 });
       await shop.atWeight(20);
       const one = await pair.freezeAt(isWanted);
       const failed = await shop.phase('Failed');
@@ -164,7 +164,7 @@ export function crashes(stage: () => Stage): void {
     let engine = await restart();
     const [good, bad] = await Promise.all(namespaces.map(namespace => adoptedShop(stage(), namespace)));
     if (!good || !bad) throw new Error('there are two shops');
-    await Promise.all([good.release('v2'), bad.release('v2', { errorPercent: 50 })]);
+    await Promise.all([good.release('v2'), bad.release('v2', { errorPercent: 100 })]);
     let isOver = false;
     let kills = 0;
     const storm = (async () => {

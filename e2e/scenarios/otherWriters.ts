@@ -149,7 +149,7 @@ function gitOps(stage: () => Stage): void {
 
 function helm(stage: () => Stage): void {
   const createFor = (namespace: string, withService = false) =>
-    createHelm({ kubeconfig: stage().rig.plane.kubeconfig('admin'), namespace, withService });
+    createHelm({ kubeconfig: stage().adminKubeconfig, namespace, withService });
 
   test.concurrent('a chart that sets replicas: adoption waits, names helm, and goes on without them', async () => {
     const namespace = 'helmowns';
@@ -174,7 +174,7 @@ function helm(stage: () => Stage): void {
     const { shop, chart } = await installed(stage(), createFor(namespace), namespace);
     await chart.upgrade({ version: 'v2' });
     await shop.atWeight(50);
-    await chart.upgrade({ version: 'v3', errorPercent: 50 });
+    await chart.upgrade({ version: 'v3', errorPercent: 100 });
     const failed = await shop.phase('Failed');
     expect(failed.status.history.map((past: any) => past.outcome)).toEqual(['Failed', 'Superseded']);
     const own = stage().recorder.splits(namespace);
@@ -227,7 +227,7 @@ function helm(stage: () => Stage): void {
     // It brings its replicas and its selector along, as it does every time.
     await chart.upgrade({ version: 'v2', replicas: 2 }, flags);
     await shop.phase('Succeeded');
-    await chart.upgrade({ version: 'v3', replicas: 2, errorPercent: 50 }, flags);
+    await chart.upgrade({ version: 'v3', replicas: 2, errorPercent: 100 }, flags);
     await shop.phase('Failed');
     expect(stage().recorder.primaryImages(namespace)).toEqual(['v1', 'v2'].map(imageOf));
     chart.close();

@@ -60,7 +60,7 @@ export function redisOutages(stage: () => Stage): void {
       await shop.atWeight(20);
       await strike(redis);
       await shop.phase('Succeeded');
-      await shop.release('v3', { errorPercent: 50 });
+      await shop.release('v3', { errorPercent: 100 });
       await shop.atWeight(20);
       await strike(redis);
       await shop.phase('Failed');

@@ -28,7 +28,7 @@ export function releases(stage: () => Stage): void {
 
   test.concurrent('bad: rolled back on its success rate, and the primary never changes', async () => {
     const shop = await adoptedShop(stage(), 'bad');
-    await shop.release('v2', { errorPercent: 50 });
+    await shop.release('v2', { errorPercent: 100 });
     const failed = await shop.phase('Failed');
     expect(lastSaid(failed)).toMatchObject({ reason: 'RolledBack' });
     expect(lastSaid(failed).message).toContain('request-success-rate');
@@ -66,7 +66,7 @@ export function releases(stage: () => Stage): void {
     const shop = await adoptedShop(stage(), 'replaced', { analysis: ownWindows });
     await shop.release('v2');
     await shop.atWeight(50);
-    await shop.release('v3', { errorPercent: 50 });
+    await shop.release('v3', { errorPercent: 100 });
     const restarted = await shop.until(
       'starts again',
       status => status.history?.[0]?.outcome === 'Superseded',
@@ -88,7 +88,7 @@ export function releases(stage: () => Stage): void {
     const shop = await adoptedShop(stage(), 'widegood', { analysis: wide });
     await shop.release('v2');
     await shop.atWeight(50);
-    await shop.release('v3', { errorPercent: 50 });
+    await shop.release('v3', { errorPercent: 100 });
     await shop.until('starts again', status => status.history?.[0]?.outcome === 'Superseded');
     const failed = await shop.phase('Failed');
     expect(weightsOf(stage(), 'widegood', failed.status.run.revision)).toEqual([0, 20]);
@@ -97,7 +97,7 @@ export function releases(stage: () => Stage): void {
 
   test.concurrent('good, right after a bad one: not rolled back for the answers of the one before', async () => {
     const shop = await adoptedShop(stage(), 'widebad', { analysis: wide });
-    await shop.release('v2', { errorPercent: 50 });
+    await shop.release('v2', { errorPercent: 100 });
     await shop.phase('Failed');
     await shop.release('v3');
     const ended = await shop.until(
@@ -128,7 +128,7 @@ export function releases(stage: () => Stage): void {
     const shop = await adoptedShop(stage(), 'badprimary', { analysis: { ...analysis, bake: '10s' } });
     stage().rig.kubelet.setBehaviour(
       { namespace: 'badprimary', version: 'v2', labels: { app: 'web-primary' } },
-      { errorPercent: 60 },
+      { errorPercent: 100 },
     );
     await shop.release('v2');
     const failed = await shop.phase('Failed');

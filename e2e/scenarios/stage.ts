@@ -43,8 +43,10 @@ export interface Stage {
   engines: readonly EngineProcess[];
   /** An engine of this scheduler. It ends with the stage, or when the test that asked for it ends it. */
   engine(options: Partial<EngineProcessOptions> & Pick<EngineProcessOptions, 'name'>): Promise<EngineProcess>;
-  /** A kubeconfig of the engine's user, to be led through a proxy. */
+  /** Path of a kubeconfig of the engine's user, to be led through a proxy. */
   kubeconfig: string;
+  /** Of a person who may do everything. */
+  adminKubeconfig: string;
 }
 
 export interface RunningStage extends Stage {
@@ -58,7 +60,9 @@ export async function startStage(scheduler: SchedulerName): Promise<RunningStage
     startRecorder(rig.api),
     scheduler === 'BullMQ' ? startRedis() : undefined,
   ]);
+  // Written once: whoever reads one while it is written again finds half of it.
   const kubeconfig = rig.plane.kubeconfig('engine');
+  const adminKubeconfig = rig.plane.kubeconfig('admin');
   const engines: EngineProcess[] = [];
   return {
     scheduler,
@@ -66,6 +70,7 @@ export async function startStage(scheduler: SchedulerName): Promise<RunningStage
     prometheus,
     recorder,
     kubeconfig,
+    adminKubeconfig,
     engines,
     async engine(options) {
       // Engines that serve the same namespaces share a queue; others must not take their ticks.
