@@ -73,7 +73,11 @@ export function isReverted(f: Facts, run: Pick<RunIdentity, 'revision' | 'genera
 
 /** The cached target is older than the one that the status was decided on: what it lacks proves nothing. */
 export function isTargetBehind(f: Facts): boolean {
-  return f.o.target !== undefined && f.o.target.generation < (f.status.target?.generation ?? 0);
+  const { target } = f.o;
+  const seen = f.status.target;
+  // One that was made anew counts from 1 again.
+  const isSame = (seen?.uid ?? target?.uid) === target?.uid;
+  return target !== undefined && isSame && target.generation < (seen?.generation ?? 0);
 }
 
 /** Nothing is unfinished between status and route, and both speak of one run: a checkpoint may be written. */
