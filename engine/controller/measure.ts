@@ -9,7 +9,7 @@ import * as resources from '../kubernetes/resources.ts';
 import { ApiError, type KubernetesObject } from '../kubernetes/types.ts';
 import { readyPods } from '../workloads/service.ts';
 import type { Analyzer, Arm, ArmPods, Measurement, MetricQuery } from '../../analyzers/analyzer.ts';
-import { createPrometheusAnalyzer } from '../../analyzers/prometheus.ts';
+import { createPrometheusAnalyzer, type PrometheusOptions } from '../../analyzers/prometheus.ts';
 import type { Sighting } from './observe.ts';
 import { queryOf, templateOf } from './query.ts';
 import type { World } from './world.ts';
@@ -21,14 +21,17 @@ export interface MeasureOptions {
   world(): World;
   /** Answers built-in and inline metrics of canaries that name no server of their own. */
   analyzer: Analyzer;
+  /** Reaches a server that a canary or a template names. Absent: over HTTP. */
+  connect?: (server: PrometheusOptions) => Analyzer;
 }
 
 export function createMeasure(options: MeasureOptions) {
   const byAddress = new Map<string, Analyzer>();
+  const connect = options.connect ?? createPrometheusAnalyzer;
 
   function serverOf(address: string | undefined): Analyzer {
     if (address === undefined) return options.analyzer;
-    const known = byAddress.get(address) ?? createPrometheusAnalyzer({ address });
+    const known = byAddress.get(address) ?? connect({ address });
     byAddress.set(address, known);
     return known;
   }
@@ -39,7 +42,7 @@ export function createMeasure(options: MeasureOptions) {
     arm: Arm,
     signal: AbortSignal,
   ): Promise<Measurement> {
-    const resolved = await resolve(options.world(), sighting, metric, arm, serverOf);
+    const resolved = await resolve(options.world(), sighting, metric, arm, { serverOf, connect });
     if (!resolved.ok) return { kind: 'providerError', message: resolved.message };
     const [measurement] = await resolved.analyzer.measure(
       [resolved.query],
@@ -86,7 +89,7 @@ async function resolve(
   sighting: Sighting,
   metric: MetricSetting,
   arm: Arm,
-  serverOf: (address: string | undefined) => Analyzer,
+  servers: { serverOf(address: string | undefined): Analyzer; connect(server: PrometheusOptions): Analyzer },
 ): Promise<Resolved> {
   const { names, canary, observation } = sighting;
   const asked = { names, canary, run: observation.status.run, now: world.clock.now() };
@@ -98,7 +101,8 @@ async function resolve(
   const sinceMs = arm === 'canary' ? intervalMs : Math.min(intervalMs, bakeMs);
   const leastWindowMs = Math.min(windowMs, sinceMs);
   const query: MetricQuery = { metric: name, kind, windowMs, leastWindowMs, arm, query: rendered.query };
-  if (!metric.template) return { ok: true, analyzer: serverOf(sighting.canary.spec.metricsServer), query };
+  if (!metric.template)
+    return { ok: true, analyzer: servers.serverOf(sighting.canary.spec.metricsServer), query };
   const found = templateOf(world, metric);
   if (!found.ok) return found;
   const { provider } = found.template.spec;
@@ -107,7 +111,7 @@ async function resolve(
   if (provider.address === undefined)
     return { ok: false, message: `MetricTemplate ${metric.template.name} has no provider.address` };
   const { address, headers, insecureSkipVerify } = provider;
-  const analyzer = createPrometheusAnalyzer({ address, headers, insecureSkipVerify, ...secret.credentials });
+  const analyzer = servers.connect({ address, headers, insecureSkipVerify, ...secret.credentials });
   return { ok: true, analyzer, query };
 }
 

@@ -38,7 +38,11 @@ export interface ProcessStore {
   kinds(): (KindName & { namespaced: boolean })[];
 }
 
-export function createProcessStore(server: Server): ProcessStore {
+/** `unrecorded`: managers whose ownership of fields is not kept, for worlds in which nobody asks and speed counts. */
+export function createProcessStore(
+  server: Server,
+  unrecorded: ReadonlySet<string> = new Set(),
+): ProcessStore {
   function kindOf(name: KindName): Kind {
     const kind = server.registry.of(name);
     if (!kind) throw new Error(`the in-memory API does not serve ${name.apiVersion} ${name.kind}`);
@@ -58,15 +62,20 @@ export function createProcessStore(server: Server): ProcessStore {
     },
     create(object, manager) {
       const kind = kindOf(object);
-      return createObject(server, kind, object.metadata.namespace, object, { manager });
+      const owners = unrecorded.has(manager) ? { managedFields: [] } : {};
+      return createObject(server, kind, object.metadata.namespace, object, { manager, ...owners });
     },
     update(object, manager, subresource) {
       const kind = kindOf(object);
       const { namespace, name } = object.metadata;
       const live = server.storage.get(kind.table, scope(kind, namespace), name);
       if (!live) throw notFound(kind, name);
-      const options = subresource ? { manager, subresource } : { manager };
-      return replaceObject(server, kind, live, object, options);
+      const owners = unrecorded.has(manager) ? { managedFields: live.metadata.managedFields ?? [] } : {};
+      return replaceObject(server, kind, live, object, {
+        manager,
+        ...(subresource ? { subresource } : {}),
+        ...owners,
+      });
     },
     delete(object, options = {}) {
       const kind = kindOf(object);

@@ -83,6 +83,8 @@ export function createMemoryApi(options: {
   historyLimit?: number;
   /** Lets EndpointSlices name 127.0.0.0/8, which the real server refuses: for pods that are servers on this machine. */
   allowsLoopbackEndpoints?: boolean;
+  /** Managers in this process whose ownership of fields is not kept: nobody asks for it, and it costs time. */
+  unrecordedManagers?: readonly string[];
 }): MemoryApi {
   const server = createServer(
     options.clock,
@@ -90,7 +92,7 @@ export function createMemoryApi(options: {
     options.historyLimit ?? HISTORY_LIMIT,
     options.allowsLoopbackEndpoints ?? false,
   );
-  const store = createProcessStore(server);
+  const store = createProcessStore(server, new Set(options.unrecordedManagers));
   for (const name of ['default', 'kube-system'])
     store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } }, 'kube-apiserver');
   for (const crd of options.crds ?? []) store.create(crd, 'kube-apiserver');

@@ -1,0 +1,44 @@
+/**
+ * Invariant 11: a canary that is settled costs nothing: no request but the renewal of watches, no metric query. Looked
+ * at once everything has settled.
+ */
+import type { CanaryView } from '../witness.ts';
+import type { Rule } from './checker.ts';
+
+/** Watches that come back after faults, and what was queued meanwhile. */
+const REST_MS = 60_000;
+/** The end of a contest, a condition that is brought up to date: each is written once, and told. */
+const REQUESTS_MAX = 12;
+const IDLE: ReadonlySet<string> = new Set(['Initialized', 'Succeeded', 'Failed']);
+
+export const cost: Rule = {
+  name: 'cost',
+  says: 'a settled canary causes no request and no metric query',
+  create(scene, report) {
+    let requests = 0;
+    const isQuiet = () => scene.settledSinceMs() + REST_MS < scene.now();
+    const isIdle = (view: CanaryView) => view.uid === undefined || IDLE.has(view.status.current().phase);
+    return {
+      onArrival(call) {
+        if (!isQuiet() || call.kind === 'watch' || call.kind === 'list') return;
+        const view = scene.witness.canaries.find(
+          one => one.plan.namespace === call.namespace && call.name.startsWith(one.plan.target),
+        );
+        if (!scene.witness.canaries.every(isIdle)) return;
+        requests += 1;
+        if (requests > REQUESTS_MAX)
+          report(
+            view,
+            `an idle engine made ${requests} requests, the last for ${call.kind} ${call.namespace}/${call.name}`,
+          );
+      },
+      onAnswer(answer) {
+        if (!isQuiet()) return;
+        const view = scene.witness.canaries.find(
+          one => one.plan.namespace === answer.namespace && answer.workload.startsWith(one.plan.target),
+        );
+        if (view && isIdle(view)) report(view, `${answer.metric} was asked for an idle canary`);
+      },
+    };
+  },
+};

@@ -1,0 +1,83 @@
+/** A run is ended only for a reason that is true: failed checks, a lost canary, a newer revision, a person. */
+import type { Json } from '../../api/json.ts';
+import type { Hand } from '../hands.ts';
+import type { Verdicts } from '../verdicts.ts';
+import type { CanaryView, RouteView } from '../witness.ts';
+import type { Rule, Scene } from './checker.ts';
+import { isAnalysing, knownSince, routeWrite, runOf, specsSince, versionOf } from './reading.ts';
+
+/** A take-away may rest on what was true when its first try began. */
+const LOWERING_MS = 60_000;
+
+export const ending: Rule = {
+  name: 'ending',
+  says: 'a run is ended only by failed checks, a lost canary, a newer revision or a person',
+  create(scene, report) {
+    return {
+      onChange(change, views, hand) {
+        const write = routeWrite(change, views, hand);
+        if (!write || write.after.end === '' || write.view.isDeleting) return;
+        const why = untrue(scene, write.view, write.after, hand);
+        if (why) report(write.view, `run ${write.after.run} was ended as ${write.after.end}: ${why}`);
+      },
+    };
+  },
+};
+
+function untrue(scene: Scene, view: CanaryView, after: RouteView, hand: Hand): string | undefined {
+  const fromMs = knownSince(view, hand) - LOWERING_MS;
+  const run = runOf(after.run);
+  const version = versionOf(view, run?.revision);
+  const specs = specsSince(view, fromMs);
+  const sinceMs = view.runSinceMs.get(after.run) ?? scene.startMs;
+  switch (after.end) {
+    case 'failed':
+      if (view.status.held(fromMs, status => status.phase === 'Promoting')) return undefined;
+      if (view.status.held(fromMs, status => (status.takenBack ?? []).length >= 3)) return undefined;
+      return hasFailed(scene.verdicts, view, sinceMs, specs);
+    case 'unready':
+      if (view.endpoints.canary.held(fromMs, count => count === 0)) return undefined;
+      return isLate(scene, specs, sinceMs) ? undefined : 'the canary had ready endpoints';
+    case 'superseded':
+      return view.target.held(fromMs, target => target.version !== version)
+        ? undefined
+        : 'the target has no other revision';
+    case 'aborted': {
+      const isCommanded = view.commands.some(one => one.verb === 'abort' && one.revision === run?.revision);
+      const isReverted = view.target.held(fromMs, target => target.version !== version);
+      const isStray = view.status.held(fromMs, status => !isAnalysing(status));
+      return isCommanded || isReverted || isStray ? undefined : 'nobody asked for it';
+    }
+    case 'promoted':
+      return view.primary.held(fromMs, primary => primary.version === version) ||
+        view.status.held(fromMs, status => status.stage === 'skip')
+        ? undefined
+        : 'the primary does not have it';
+    default:
+      return `${after.end} is no end`;
+  }
+}
+
+function hasFailed(
+  verdicts: Verdicts,
+  view: CanaryView,
+  sinceMs: number,
+  specs: readonly Json[],
+): string | undefined {
+  const batches = verdicts.batchesSince(view, sinceMs - 1_000);
+  const failed = batches.filter(batch => batch.verdicts.has('fail')).length;
+  const needed = Math.min(...specs.map(spec => Math.max(1, spec.analysis?.threshold ?? 1)));
+  if (failed >= needed) return undefined;
+  const open = batches.filter(batch => batch.verdicts.has('open')).length;
+  const mayStall = specs.some(
+    ({ analysis }) =>
+      analysis?.onStalled === 'rollback' &&
+      open >= Math.min(analysis.noDataBudget ?? 10, analysis.errorBudget ?? 10),
+  );
+  return mayStall ? undefined : `${failed} of ${needed} checks failed`;
+}
+
+function isLate(scene: Scene, specs: readonly Json[], sinceMs: number): boolean {
+  const leastMs = Math.min(...specs.map(spec => (spec.progressDeadlineSeconds ?? 600) * 1_000));
+  return scene.now() - sinceMs >= leastMs - 1_000 - scene.clockSpreadMs(sinceMs);
+}

@@ -1,0 +1,81 @@
+/**
+ * The accountant's rule: no request fails but what a bad revision answered at a weight that the rules allowed, or what
+ * the world itself caused. What an engine can do to users is checked where it is done: pods taken away from under the
+ * primary, a Service or a route that leads nowhere, a workload that is let go before another serves.
+ */
+import type { Json } from '../../api/json.ts';
+import { isPodReady, type CanaryView } from '../witness.ts';
+import type { Report, Rule } from './checker.ts';
+import { knownSince } from './reading.ts';
+
+/** The played controllers act on counts that are some milliseconds old. */
+const CONTROLLER_MS = 100;
+
+export const users: Rule = {
+  name: 'users',
+  says: 'no engine takes the last ready pod, Service or endpoint away from under users',
+  create(scene, report) {
+    /** Whose hand wrote the primary's spec last. */
+    const primaryHands = new Map<CanaryView, string>();
+    return {
+      onChange(change, views, hand) {
+        const { object, previous, type } = change;
+        for (const view of views) {
+          const { apex, target, name } = view.plan;
+          if (object.kind === 'Deployment' && object.metadata.name === `${target}-primary`)
+            if (type !== 'MODIFIED' || object.metadata.generation !== previous?.metadata.generation)
+              primaryHands.set(view, hand.who);
+          if (object.kind === 'Pod' && primaryHands.get(view) === 'engine')
+            watchPods(view, object, previous, scene.now(), report);
+          if (hand.who !== 'engine') continue;
+          if (object.kind === 'Service' && type === 'DELETED')
+            report(view, `Service ${object.metadata.name} was deleted`);
+          if (object.kind === 'TrafficSplit' && type === 'DELETED')
+            report(view, `the route ${object.metadata.name} was deleted`);
+          if (object.kind === 'Service' && object.metadata.name === apex)
+            watchApex(view, knownSince(view, hand), report);
+          if (object.kind === 'Canary' && object.metadata.name === name && type === 'DELETED')
+            watchRelease(view, knownSince(view, hand), report);
+        }
+      },
+    };
+  },
+};
+
+/** A rollout of the primary that the engine began leaves it with a ready pod at every moment. */
+function watchPods(view: CanaryView, pod: Json, previous: Json, nowMs: number, report: Report): void {
+  if (pod.metadata.labels?.app !== `${view.plan.target}-primary`) return;
+  const isTaken =
+    pod.metadata.deletionTimestamp !== undefined && previous?.metadata.deletionTimestamp === undefined;
+  if (!isTaken || !isPodReady(previous) || view.weight.current() === 100) return;
+  if (!view.primary.current().exists || view.primary.current().replicas === 0) return;
+  // A pod of the new revision that was ready a moment ago is what the controller counted on.
+  const hasOther = view.primaryPods.held(nowMs - CONTROLLER_MS, pods =>
+    [...pods].some(([, count]) => count.ready > 0),
+  );
+  if (!hasOther) report(view, `the last ready pod of the primary was taken away by its own rollout`);
+}
+
+/** The apex points at an arm that serves. */
+function watchApex(view: CanaryView, fromMs: number, report: Report): void {
+  const selected = view.apexSelects.current();
+  const arm =
+    selected === view.plan.target
+      ? view.targetPods
+      : selected === `${view.plan.target}-primary`
+        ? view.primaryPods
+        : undefined;
+  if (!arm) return report(view, `the apex Service was pointed at ${selected || 'nothing'}`);
+  if (!arm.held(fromMs - CONTROLLER_MS, pods => [...pods].some(([, count]) => count.ready > 0)))
+    report(view, `the apex Service was pointed at ${selected}, which had no ready pod`);
+}
+
+/** A Canary is let go when its target serves by itself. */
+function watchRelease(view: CanaryView, fromMs: number, report: Report): void {
+  const target = view.target.current();
+  if (!target.exists || view.apexSelects.current() === '') return;
+  if (view.apexSelects.current() !== view.plan.target)
+    return report(view, 'the Canary was let go while the apex Service selects the primary');
+  if (!view.targetPods.held(fromMs, pods => [...pods].some(([, count]) => count.ready > 0)))
+    report(view, 'the Canary was let go and its target had no ready pod');
+}

@@ -1,0 +1,39 @@
+/**
+ * Whose hand is on the API server at this moment. Writes in memory are synchronous, so that a checker that hears of a
+ * change can be told who made it, and from which knowledge.
+ */
+export interface Hand {
+  who: 'engine' | 'user' | 'gitops' | 'stranger' | 'cluster';
+  /** Index of the engine. */
+  engine?: number;
+  /** When the engine asked for it; the write may land much later. */
+  askedAtMs: number;
+  /** The engine's caches showed everything that had happened up to here. */
+  knewAtMs: number;
+}
+
+export interface Hands {
+  current(): Hand;
+  as<Result>(hand: Hand, work: () => Result): Result;
+  /** By somebody who acts at once and knows everything. */
+  by<Result>(who: Hand['who'], work: () => Result): Result;
+}
+
+export function createHands(now: () => number): Hands {
+  let hand: Hand | undefined;
+  function as<Result>(next: Hand, work: () => Result): Result {
+    const before = hand;
+    hand = next;
+    try {
+      return work();
+    } finally {
+      hand = before;
+    }
+  }
+  const at = (who: Hand['who']): Hand => ({ who, askedAtMs: now(), knewAtMs: now() });
+  return {
+    current: () => hand ?? at('cluster'),
+    as,
+    by: (who, work) => as(at(who), work),
+  };
+}

@@ -1,0 +1,177 @@
+/**
+ * `npm run simulate`: plays seeds, prints what was found, and exits with 1 if any rule was broken. A failure is shrunk
+ * and told as a timeline that a person can read.
+ */
+import { randomInt } from 'node:crypto';
+import { type Options, parseCommandLine } from './commandLine.ts';
+import { describe } from './deeds.ts';
+import { generatePlan } from './generate.ts';
+import { knownIssueOf } from './knownIssues.ts';
+import { printTable } from './mutations/table.ts';
+import type { Plan } from './plan.ts';
+import { playSeeds } from './pool.ts';
+import { shrink } from './shrink.ts';
+import { type Outcome, simulate } from './simulate.ts';
+import { formatClock } from './timeline.ts';
+import type { Answered } from './worker.ts';
+
+const CI_FIXED = { first: 1, count: 60 };
+/** Both sets together; the fresh one takes what the fixed one leaves. */
+const CI_MINUTES = 2;
+const SHRINK_RUNS_MAX = 300;
+const SHRINK_MS = 120_000;
+const LINES_TOLD = 120;
+const SEEDS = 2 ** 31;
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+interface Tally {
+  seeds: number;
+  rollouts: number;
+  requests: number;
+  strikes: number;
+  simulatedMs: number;
+  known: Map<string, number>;
+  failed: Answered[];
+}
+
+function count(tally: Tally, answered: Answered): void {
+  tally.seeds += 1;
+  tally.rollouts += answered.rollouts;
+  tally.requests += answered.requests;
+  tally.strikes += answered.strikes;
+  tally.simulatedMs += answered.simulatedMs;
+  if (answered.known) tally.known.set(answered.known, (tally.known.get(answered.known) ?? 0) + 1);
+  else if (answered.violation) tally.failed.push(answered);
+}
+
+/** Plays seeds until there are none, the time is over, or one has failed. */
+async function playAll(seeds: Iterator<number>, endsAtMs: number): Promise<Tally> {
+  const tally: Tally = {
+    seeds: 0,
+    rollouts: 0,
+    requests: 0,
+    strikes: 0,
+    simulatedMs: 0,
+    known: new Map(),
+    failed: [],
+  };
+  const startedAtMs = Date.now();
+  await playSeeds({
+    next() {
+      if (tally.failed.length > 0 || Date.now() >= endsAtMs) return undefined;
+      const { value, done } = seeds.next();
+      return done ? undefined : value;
+    },
+    onAnswer: answered => count(tally, answered),
+  });
+  const minutes = (Date.now() - startedAtMs) / 60_000;
+  const perMinute = Math.round(tally.rollouts / minutes);
+  say(
+    `${tally.seeds} seeds, ${tally.rollouts} rollouts (${perMinute} a minute), ${tally.requests} requests, ` +
+      `${tally.strikes} faults, ${Math.round(tally.simulatedMs / 3_600_000)} simulated hours`,
+  );
+  for (const [name, times] of tally.known) say(`  known issue ${name}: ${times} times`);
+  return tally;
+}
+
+function* following(first: number, many: number): Generator<number> {
+  for (let seed = first; seed < first + many; seed++) yield seed;
+}
+
+function* fresh(told: number[]): Generator<number> {
+  for (;;) {
+    const seed = randomInt(SEEDS);
+    told.push(seed);
+    yield seed;
+  }
+}
+
+async function tellFailure(plan: Plan, outcome: Outcome): Promise<void> {
+  const { violation } = outcome;
+  if (!violation) return;
+  say(
+    `\nseed ${plan.seed} breaks a rule: ${violation.checker}, ${violation.canary} at ${formatClock(violation.atMs)}`,
+  );
+  say(`  ${violation.message}`);
+  const known = knownIssueOf(violation, plan);
+  if (known) say(`  known issue: ${known.says}`);
+  const endsAtMs = Date.now() + SHRINK_MS;
+  const small = await shrink(plan, outcome, {
+    runsMax: SHRINK_RUNS_MAX,
+    isOver: () => Date.now() > endsAtMs,
+  });
+  const { items } = small.plan;
+  say(`  shrunk from ${plan.items.length} to ${items.length} items in ${small.runs} runs`);
+  for (const item of items)
+    say(
+      `    ${formatClock(item.atMs)} ${describe(item, 'canary' in item ? plan.canaries[item.canary] : undefined)}`,
+    );
+  say(`  timeline ${small.outcome.hash}, its last lines:`);
+  for (const line of small.outcome.lines.slice(-LINES_TOLD)) say(`    ${line.slice(0, 400)}`);
+  say(`  replay: npm run simulate -- --seed ${plan.seed} --only ${items.map(item => item.id).join(',')}`);
+}
+
+/** One seed in this process, so that a debugger can be attached. */
+async function playOne(options: Options, seed: number): Promise<number> {
+  const whole = generatePlan(seed);
+  const plan = options.only
+    ? { ...whole, items: whole.items.filter(item => options.only?.includes(item.id)) }
+    : whole;
+  const outcome = await simulate(plan);
+  if (options.isTold) for (const line of outcome.lines) say(line);
+  say(
+    `seed ${seed}: timeline ${outcome.hash}, ${outcome.rollouts} rollouts, ${plan.items.length} items, ` +
+      `${Math.round(outcome.simulatedMs / 60_000)} simulated minutes`,
+  );
+  for (const [cause, requests] of outcome.failedRequests)
+    say(`  failed requests, ${cause}: ${Math.round(requests)}`);
+  if (!outcome.violation) return 0;
+  await tellFailure(plan, outcome);
+  return knownIssueOf(outcome.violation, plan) ? 0 : 1;
+}
+
+async function tellFirst(tally: Tally): Promise<number> {
+  const [first] = tally.failed;
+  if (!first) return 0;
+  say(`seeds that break a rule: ${tally.failed.map(one => one.seed).join(', ')}`);
+  const plan = generatePlan(first.seed);
+  await tellFailure(plan, await simulate(plan));
+  return 1;
+}
+
+async function runCi(): Promise<number> {
+  const endsAtMs = Date.now() + CI_MINUTES * 60_000;
+  say(`fixed seeds ${CI_FIXED.first} to ${CI_FIXED.first + CI_FIXED.count - 1}:`);
+  const fixed = await playAll(following(CI_FIXED.first, CI_FIXED.count), Number.POSITIVE_INFINITY);
+  if (fixed.failed.length > 0) return await tellFirst(fixed);
+  const told: number[] = [];
+  const random = await playAll(fresh(told), endsAtMs);
+  say(`fresh seeds: ${told.join(' ')}`);
+  return await tellFirst(random);
+}
+
+async function run(options: Options): Promise<number> {
+  if (options.isMutations) return (await printTable(options.mutations, say)) > 0 ? 1 : 0;
+  if (options.isCi) return await runCi();
+  if (options.minutes !== undefined)
+    return await tellFirst(await playAll(fresh([]), Date.now() + options.minutes * 60_000));
+  if (options.seed !== undefined && options.count === 1) return await playOne(options, options.seed);
+  const seeds = options.seed === undefined ? fresh([]) : following(options.seed, options.count);
+  return await tellFirst(await playAll(take(seeds, options.count), Number.POSITIVE_INFINITY));
+}
+
+function* take(seeds: Iterator<number>, many: number): Generator<number> {
+  for (let taken = 0; taken < many; taken++) {
+    const { value, done } = seeds.next();
+    if (done) return;
+    yield value;
+  }
+}
+
+const parsed = parseCommandLine(process.argv.slice(2));
+if (parsed.ok) process.exitCode = await run(parsed.options);
+else {
+  process.stderr.write(`simulate: ${parsed.message}\n`);
+  process.exitCode = 2;
+}

@@ -1,0 +1,129 @@
+/**
+ * The metrics provider of the simulation: an Analyzer that answers from what the accountant counted, late, empty, wrong
+ * or not at all while its world is in trouble. It remembers every answer that an engine was given, for the checkers.
+ */
+import type { Analyzer, Measurement, MetricQuery } from '../../analyzers/analyzer.ts';
+import type { Clock } from '../../engine/clock.ts';
+import type { Accountant } from './accountant.ts';
+import type { Process } from './process.ts';
+import type { MetricsTrouble } from './plan.ts';
+
+export interface Answer {
+  engine: number;
+  namespace: string;
+  workload: string;
+  metric: string;
+  arm: 'canary' | 'primary';
+  askedAtMs: number;
+  atMs: number;
+  measurement: Measurement;
+}
+
+export interface MetricsSourceOptions {
+  clock: Clock;
+  engine: number;
+  process: Process;
+  accountant: Accountant;
+  lagMs: () => number;
+  /** What is wrong with the metrics of this workload now. */
+  trouble(namespace: string, workload: string): MetricsTrouble | undefined;
+  onAnswer(answer: Answer): void;
+}
+
+/** Longer than the engine waits for a check. */
+const LATE_MS = 20_000;
+const GOOD = { rate: 100, latencyMs: 5, errors: 0 };
+const BAD = { rate: 12, latencyMs: 9_000, errors: 88 };
+
+interface Scope {
+  namespace: string;
+  workload: string;
+  replicaSets: string[];
+}
+
+/** What the world calls these labels in every query that the engine can render. */
+function scopeOf(query: string): Scope | undefined {
+  const namespace = /namespace="([^"]+)"/.exec(query)?.[1];
+  const workload = /deployment="([^"]+)"/.exec(query)?.[1];
+  const sets = /pod=~"\(([^)]*)\)-/.exec(query)?.[1];
+  return namespace && workload
+    ? { namespace, workload, replicaSets: sets ? sets.split('|') : [] }
+    : undefined;
+}
+
+export function createMetricsSource(options: MetricsSourceOptions): Analyzer {
+  const { clock, process, accountant } = options;
+
+  function measured(query: MetricQuery, { namespace, workload, replicaSets }: Scope): Measurement {
+    const nowMs = clock.now();
+    accountant.accrueAll();
+    const end = accountant.sampleAt(namespace, workload, replicaSets, nowMs);
+    const begin = accountant.sampleAt(namespace, workload, replicaSets, nowMs - query.windowMs);
+    const total = Math.floor(end.total) - Math.floor(begin.total);
+    const failed = Math.min(total, Math.max(0, Math.round(end.failed - begin.failed)));
+    if (total <= 0) return { kind: 'noData', message: 'no request in the window' };
+    const percent = (100 * failed) / total;
+    const value = valueOf(query, { rate: 100 - percent, latencyMs: end.latencyMs, errors: percent });
+    return { kind: 'value', value, sampleCount: total };
+  }
+
+  function answerTo(query: MetricQuery, scope: Scope): Measurement {
+    switch (options.trouble(scope.namespace, scope.workload)) {
+      case 'missing':
+        return { kind: 'noData', message: 'the query answered no series' };
+      case 'nan':
+        return { kind: 'value', value: Number.NaN };
+      case 'many':
+        return { kind: 'providerError', message: 'expected one series, got 3' };
+      case 'error':
+        return { kind: 'providerError', message: 'HTTP 503' };
+      case 'good':
+        return { kind: 'value', value: valueOf(query, GOOD), sampleCount: 1_000 };
+      case 'bad':
+        return { kind: 'value', value: valueOf(query, BAD), sampleCount: 1_000 };
+      case 'late':
+      case undefined:
+        return measured(query, scope);
+    }
+  }
+
+  async function one(query: MetricQuery, signal: AbortSignal): Promise<Measurement> {
+    const scope = scopeOf(query.query ?? '');
+    if (!scope) return { kind: 'providerError', message: 'the query names no workload' };
+    const askedAtMs = clock.now();
+    const isLate = options.trouble(scope.namespace, scope.workload) === 'late';
+    const delayMs = isLate ? LATE_MS : options.lagMs();
+    // What a provider says is true when it says it, not when it was asked.
+    const measurement = await new Promise<Measurement>(resolve => {
+      signal.addEventListener('abort', () =>
+        resolve({ kind: 'providerError', message: 'no answer in time' }),
+      );
+      clock.setTimer(() => {
+        const answer = answerTo(query, scope);
+        process.deliver(() => resolve(answer));
+      }, delayMs);
+    });
+    if (process.isAlive())
+      options.onAnswer({
+        engine: options.engine,
+        namespace: scope.namespace,
+        workload: scope.workload,
+        metric: query.metric,
+        arm: query.arm ?? 'canary',
+        askedAtMs,
+        atMs: clock.now(),
+        measurement,
+      });
+    return measurement;
+  }
+
+  return {
+    provider: 'simulated',
+    measure: (queries, _pods, signal) => Promise.all(queries.map(query => one(query, signal))),
+  };
+}
+
+function valueOf(query: MetricQuery, values: { rate: number; latencyMs: number; errors: number }): number {
+  if (query.kind === 'request-success-rate') return values.rate;
+  return query.kind === 'request-duration' ? values.latencyMs : values.errors;
+}

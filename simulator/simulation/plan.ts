@@ -1,0 +1,124 @@
+/**
+ * A whole history as data: which canaries there are, what people and other programs do to them, which faults strike and
+ * when. It is drawn from the seed before anything runs, so that a failure can be shrunk by leaving items out. All times
+ * are milliseconds from the start of the simulation.
+ */
+import type { Json } from '../api/json.ts';
+
+export interface Plan {
+  seed: number;
+  engines: EnginePlan[];
+  drainMs: number;
+  resyncMs: number;
+  /** Before this, items happen; after it only what heals. */
+  restlessMs: number;
+  canaries: CanaryPlan[];
+  /** In the order of their times. */
+  items: Item[];
+}
+
+export interface EnginePlan {
+  /** How far its clock is off at the start. */
+  offsetMs: number;
+  /** How fast its clock runs: millionths above or below the right pace. */
+  driftPpm: number;
+}
+
+export interface CanaryPlan {
+  namespace: string;
+  name: string;
+  target: string;
+  apex: string;
+  spec: Json;
+  replicas: number;
+  strategy: Json;
+  /** The apex Service was there before the Canary. */
+  hasService: boolean;
+  minReadySeconds: number;
+  traffic: TrafficKind;
+}
+
+export const TRAFFIC_KINDS = ['steady', 'sparse', 'bursty', 'zero'] as const;
+export type TrafficKind = (typeof TRAFFIC_KINDS)[number];
+
+/** How the pods of a release behave, as their environment says. */
+export interface Behaviour {
+  errorPercent: number;
+  latencyMs: number;
+  readyAfterMs: number;
+  neverReady: boolean;
+  /** Runs this long, is down for a while, and so on; 0: never. */
+  crashEveryMs: number;
+  /** Ready for half of this and not ready for the other half; 0: always ready. */
+  flapEveryMs: number;
+}
+
+/** Which effect of an engine a fault waits for. */
+export const EFFECTS = ['route', 'status', 'target', 'primary', 'write', 'any'] as const;
+export type Effect = (typeof EFFECTS)[number];
+export type Moment = 'before' | 'after';
+
+/** Strikes the first matching call of that engine at or after its time. */
+interface OnCall {
+  engine: number;
+  effect: Effect;
+}
+
+export type Fault =
+  | ({ kind: 'crash'; moment: Moment; downMs: number } & OnCall)
+  | ({ kind: 'freeze'; moment: Moment; forMs: number } & OnCall)
+  | ({ kind: 'refuse'; code: number; retryAfterSeconds: number; times: number } & OnCall)
+  /** No answer. `after`: the write happened. */
+  | ({ kind: 'lost'; moment: Moment; how: 'hang' | 'reset' } & OnCall)
+  | ({ kind: 'slow'; forMs: number } & OnCall)
+  | { kind: 'stall'; engine: number; resource: string; forMs: number }
+  | { kind: 'drop'; engine: number; resource: string }
+  | { kind: 'replay'; engine: number; resource: string }
+  /** The server forgets its history: whoever resumes a watch gets 410. */
+  | { kind: 'compact'; engine: number }
+  | { kind: 'tick'; engine: number; how: 'lost' | 'late' | 'twice' | 'parallel'; forMs: number }
+  | { kind: 'wake'; engine: number; how: 'lost' | 'late'; forMs: number }
+  | { kind: 'clock'; engine: number; byMs: number }
+  | { kind: 'metrics'; canary: number; how: MetricsTrouble; forMs: number }
+  /** Pods cannot be created in the namespace of the canary. */
+  | { kind: 'quota'; canary: number; forMs: number }
+  /** Status writes of the canary are refused, by rights or by the schema. */
+  | { kind: 'status'; canary: number; code: 403 | 422; forMs: number };
+
+export const METRICS_TROUBLES = ['missing', 'nan', 'late', 'good', 'bad', 'many', 'error'] as const;
+export type MetricsTrouble = (typeof METRICS_TROUBLES)[number];
+
+/** What users, GitOps, nodes and strangers do. */
+export type Deed =
+  | { kind: 'release'; canary: number; version: string; behaviour: Behaviour }
+  | { kind: 'revert'; canary: number }
+  | { kind: 'command'; canary: number; verb: string; isBound: boolean }
+  | { kind: 'editSpec'; canary: number; spec: Json }
+  | { kind: 'breakSpec'; canary: number; forMs: number }
+  | { kind: 'suspend'; canary: number; forMs: number }
+  | { kind: 'deleteCanary'; canary: number; againAfterMs: number }
+  | { kind: 'pauseTarget'; canary: number; forMs: number }
+  | { kind: 'resumeTarget'; canary: number }
+  | { kind: 'scaleTarget'; canary: number; replicas: number }
+  | { kind: 'deleteTarget'; canary: number; againAfterMs: number }
+  | {
+      kind: 'gitops';
+      canary: number;
+      what: 'replicas' | 'weights' | 'selector';
+      everyMs: number;
+      times: number;
+    }
+  | { kind: 'editRoute'; canary: number; how: 'weights' | 'stamp' | 'garbage' | 'delete' }
+  | { kind: 'editService'; canary: number; arm: 'apex' | 'primary' | 'canary'; how: 'delete' | 'selector' }
+  | { kind: 'editPrimary'; canary: number; how: 'delete' | 'template' | 'replicas' }
+  | {
+      kind: 'disturb';
+      canary: number;
+      arm: 'target' | 'primary';
+      how: 'unready' | 'kill';
+      forMs: number;
+      share: number;
+    }
+  | { kind: 'traffic'; canary: number; traffic: TrafficKind };
+
+export type Item = { id: number; atMs: number } & (Fault | Deed);

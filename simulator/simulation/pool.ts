@@ -1,0 +1,44 @@
+/** Plays seeds in as many processes as there are processors; what one seed does cannot touch another. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Answered } from './worker.ts';
+
+export interface PoolOptions {
+  /** The next seed, or undefined when there is none. */
+  next(): number | undefined;
+  /** True: no more seeds. */
+  onAnswer(answered: Answered): void;
+  /** Options of Node for the processes, e.g. to break the engine. */
+  execArgv?: string[];
+  environment?: Record<string, string>;
+  processes?: number;
+}
+
+/** Resolves when every seed was answered. Rejects when a process dies. */
+export async function playSeeds(options: PoolOptions): Promise<void> {
+  const processes = options.processes ?? availableParallelism();
+  const working = Array.from({ length: processes }, () => work(options));
+  await Promise.all(working);
+}
+
+function work(options: PoolOptions): Promise<void> {
+  const first = options.next();
+  if (first === undefined) return Promise.resolve();
+  const child: ChildProcess = fork(join(import.meta.dirname, 'worker.ts'), [], {
+    execArgv: options.execArgv ?? [],
+    env: { ...process.env, ...options.environment },
+  });
+  return new Promise((resolve, reject) => {
+    child.on('exit', code =>
+      code === 0 || code === null ? resolve() : reject(new Error(`a worker ended with ${code}`)),
+    );
+    child.on('message', (answered: Answered) => {
+      options.onAnswer(answered);
+      const seed = options.next();
+      if (seed === undefined) child.kill();
+      else child.send(seed);
+    });
+    child.send(first);
+  });
+}
