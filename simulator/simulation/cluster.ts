@@ -15,6 +15,7 @@ import { startControllers } from '../controllers/start.ts';
 import { trafficSplitCrd } from '../world/manifests.ts';
 import { refusalOf } from './network.ts';
 import type { Behaviour, CanaryPlan, Plan } from './plan.ts';
+import { RECEIVER_NAME, RECEIVER_URL } from './receivers.ts';
 import { TEMPLATE_NAME, TEMPLATE_QUERY } from './specs.ts';
 import { environmentOf, NODE_NAME, type Pods, startPods } from './pods.ts';
 
@@ -112,6 +113,15 @@ function metricTemplate(namespace: string): KubernetesObject {
   };
 }
 
+function alertProvider(namespace: string): KubernetesObject {
+  return {
+    apiVersion: CANARY.apiVersion,
+    kind: 'AlertProvider',
+    metadata: { namespace, name: RECEIVER_NAME },
+    spec: { type: 'webhook', address: RECEIVER_URL },
+  };
+}
+
 export function createCluster(plan: Plan, clock: Clock): Cluster {
   const api = createMemoryApi({
     clock,
@@ -138,6 +148,7 @@ export function createCluster(plan: Plan, clock: Clock): Cluster {
   for (const namespace of new Set(plan.canaries.map(canary => canary.namespace))) {
     store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }, 'kubectl');
     store.create(metricTemplate(namespace), 'kubectl');
+    store.create(alertProvider(namespace), 'kubectl');
   }
   return {
     api,

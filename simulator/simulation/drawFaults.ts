@@ -149,6 +149,15 @@ const OF_CANARIES: readonly { kind: Fault['kind']; perMinute: number; draw: Draw
     draw: (chance, canary) => ({ kind: 'quota', canary, forMs: chance.spread(2_000, 90_000) }),
   },
   {
+    kind: 'receiver',
+    perMinute: 0.2,
+    draw: chance => ({
+      kind: 'receiver',
+      how: chance.pick(['hang', 'error', 'slow']),
+      forMs: chance.spread(2_000, 300_000),
+    }),
+  },
+  {
     kind: 'status',
     perMinute: 0.1,
     draw: (chance, canary) => ({

@@ -5,6 +5,8 @@
  */
 import type { Analyzer } from '../../analyzers/analyzer.ts';
 import { createMeasure } from '../../engine/controller/measure.ts';
+import { createDelivery } from '../../engine/notifiers/delivery.ts';
+import { createReceiver, type ReceiverTrouble } from './receivers.ts';
 import { createEngine, type Engine } from '../../engine/engine.ts';
 import { createApiClient } from '../../engine/kubernetes/client.ts';
 import type { Clock } from '../../engine/clock.ts';
@@ -36,6 +38,8 @@ export interface EnginesOptions {
   note(who: string, what: string): void;
   trouble(namespace: string, workload: string): MetricsTrouble | undefined;
   refusal(call: Call): StatusError | undefined;
+  receiver(): ReceiverTrouble | undefined;
+  onTold(id: string): void;
   onAnswer(answer: Answer): void;
   onArrival(call: Call, hand: Hand): void;
   /** The engine did what no engine may: a tick threw, a handler failed. */
@@ -179,6 +183,14 @@ function compose(options: EnginesOptions, index: number, life: Life): Engine {
     error: (fields: object, message: string) =>
       options.onBroken(index, `${message} ${JSON.stringify(fields)}`),
   };
+  const post = createReceiver({
+    clock,
+    process,
+    lagMs,
+    trouble: options.receiver,
+    onTold: options.onTold,
+  });
+  const delivery = createDelivery({ clock: process.clock, post, random, log });
   const engine: Engine = createEngine({
     clock: process.clock,
     client: createApiClient(transport, { clock: process.clock }),
@@ -203,6 +215,7 @@ function compose(options: EnginesOptions, index: number, life: Life): Engine {
     measure: createMeasure({ world: () => engine.world, analyzer, connect: () => analyzer }),
     inspect: inspectTarget,
     inspectPods,
+    tell: { delivery, slack: undefined, eventWebhook: undefined, asksPrometheus: true },
     log,
   });
   return engine;

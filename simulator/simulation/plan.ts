@@ -82,6 +82,8 @@ export type Fault =
   | { kind: 'metrics'; canary: number; how: MetricsTrouble; forMs: number }
   /** Pods cannot be created in the namespace of the canary. */
   | { kind: 'quota'; canary: number; forMs: number }
+  /** Whoever is told of rollouts does not answer, or not well. */
+  | { kind: 'receiver'; how: 'hang' | 'error' | 'slow'; forMs: number }
   /** Status writes of the canary are refused, by rights or by the schema. */
   | { kind: 'status'; canary: number; code: 403 | 422; forMs: number };
 

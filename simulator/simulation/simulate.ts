@@ -123,6 +123,8 @@ function enginesOptions(plan: Plan, stage: Stage): EnginesOptions {
     chance: createChance(`play/${plan.seed}`),
     trouble: troubles.metricsOf,
     refusal: troubles.refusalOf,
+    receiver: troubles.receiver,
+    onTold: id => note('receiver', `is told ${id}`),
     onAnswer(answer) {
       const about = `${answer.metric} of ${answer.namespace}/${answer.workload}`;
       note(`engine-${answer.engine}`, `is told ${about}: ${JSON.stringify(answer.measurement)}`);

@@ -8,6 +8,7 @@ import { decodeCanary } from '../../engine/api/decode.ts';
 import { type JsonSchema, structuralSchema } from '../../engine/api/schemaOf.ts';
 import type { Json } from '../api/json.ts';
 import type { Chance } from './chance.ts';
+import { RECEIVER_NAME } from './receivers.ts';
 
 export interface SpecNames {
   namespace: string;
@@ -73,6 +74,7 @@ const HINTS: Readonly<Record<string, Hint>> = {
   'spec.analysis.onError': { likelihood: 0.5 },
   'spec.analysis.onStalled': { likelihood: 0.5 },
   'spec.analysis.metrics': { likelihood: 0.9, draw: metrics },
+  'spec.analysis.alerts[].providerRef': { draw: () => ({ name: RECEIVER_NAME }) },
   'spec.analysis.primaryReadyThreshold': { draw: whole(0, 100) },
   'spec.analysis.canaryReadyThreshold': { draw: whole(0, 100) },
 };

@@ -7,11 +7,13 @@ import type { Call } from './calls.ts';
 import type { Cluster } from './cluster.ts';
 import type { Engines } from './engines.ts';
 import { refusalOf } from './network.ts';
+import type { ReceiverTrouble } from './receivers.ts';
 import type { Fault, Item, MetricsTrouble, Plan } from './plan.ts';
 
 export interface Troubles {
   metricsOf(namespace: string, workload: string): MetricsTrouble | undefined;
   refusalOf(call: Call): StatusError | undefined;
+  receiver(): ReceiverTrouble | undefined;
   /** Begins a fault that strikes by itself. */
   begin(item: Item & Fault, engines: Engines): void;
 }
@@ -19,6 +21,7 @@ export interface Troubles {
 export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, endMs: number): Troubles {
   const metrics = new Map<string, { how: MetricsTrouble; untilMs: number }>();
   const deaf = new Map<string, { code: number; untilMs: number }>();
+  let receiver: { how: ReceiverTrouble; untilMs: number } | undefined;
   const until = (forMs: number) => Math.min(now() + forMs, endMs);
 
   return {
@@ -30,6 +33,7 @@ export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, 
       const trouble = call.kind === 'status' ? deaf.get(`${call.namespace}/${call.name}`) : undefined;
       return trouble && trouble.untilMs > now() ? refusalOf(trouble.code) : undefined;
     },
+    receiver: () => (receiver && receiver.untilMs > now() ? receiver.how : undefined),
     begin(item, engines) {
       switch (item.kind) {
         case 'stall':
@@ -48,6 +52,9 @@ export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, 
           metrics.set(`${namespace}/${target}`, { how: item.how, untilMs: until(item.forMs) });
           return;
         }
+        case 'receiver':
+          receiver = { how: item.how, untilMs: until(item.forMs) };
+          return;
         case 'quota':
           return cluster.limit(plan.canaries[item.canary]!.namespace, until(item.forMs));
         case 'status': {
@@ -84,6 +91,7 @@ const FAULTS: ReadonlySet<string> = new Set<Fault['kind']>([
   'clock',
   'metrics',
   'quota',
+  'receiver',
   'status',
 ]);
 
