@@ -108,6 +108,13 @@ describe('a rollout', () => {
 });
 
 describe('urgent decisions', () => {
+  test('a cache that still shows the template before the run is no revert', () => {
+    const world = adopted();
+    const { target: before } = world.observe();
+    world.release('r2');
+    runUntil(world, () => (world.route?.canaryWeight ?? 0) > 0);
+    expect(decideUrgent({ ...world.observe(), target: before })?.rule).not.toBe('revert');
+  });
   test('H6 a revert aborts at once', () => {
     const world = adopted();
     world.release('r2');
