@@ -8,9 +8,13 @@ export interface Options {
   /** Plays only these items of the seed's plan. */
   only: number[] | undefined;
   isCi: boolean;
+  /** Does not stop at the first failure: lists them all. */
+  isThorough: boolean;
   isMutations: boolean;
   /** Only these mutations; empty: all. */
   mutations: string[];
+  /** Name under which the shrunk history of a failure is kept as a regression test. */
+  save: string | undefined;
   /** Prints the whole timeline of a single seed. */
   isTold: boolean;
 }
@@ -20,6 +24,8 @@ export const USAGE = `npm run simulate -- [--seed N] [--count M] [--minutes T] [
   --minutes T    plays fresh seeds for T minutes
   --only IDS     plays only these items of the seed's history, as a failure prints them
   --tell         prints the timeline even of a seed that holds
+  --save NAME    keeps the shrunk history of a failure in regressions/NAME.json
+  --all          does not stop at the first failure, and lists them all
   --ci           a fixed set and a fresh set of seeds, two minutes together
   --mutation X   only the mutation X
   --mutations    breaks the engine in known ways, and prints which checker notices after how many seeds`;
@@ -32,7 +38,9 @@ export function parseCommandLine(args: readonly string[]): Parsed {
     count: 1,
     minutes: undefined,
     only: undefined,
+    save: undefined,
     isCi: false,
+    isThorough: false,
     isMutations: false,
     mutations: [],
     isTold: false,
@@ -45,6 +53,8 @@ export function parseCommandLine(args: readonly string[]): Parsed {
     const name = args[index];
     if (name === '--ci') options.isCi = true;
     else if (name === '--mutations') options.isMutations = true;
+    else if (name === '--all') options.isThorough = true;
+    else if (name === '--save') options.save = args[++index];
     else if (name === '--mutation') {
       options.isMutations = true;
       options.mutations.push(args[++index] ?? '');

@@ -10,6 +10,7 @@ import { knownIssueOf } from './knownIssues.ts';
 import { printTable } from './mutations/table.ts';
 import type { Plan } from './plan.ts';
 import { playSeeds } from './pool.ts';
+import { keepRegression } from './regressions.ts';
 import { shrink } from './shrink.ts';
 import { type Outcome, simulate } from './simulate.ts';
 import { formatClock } from './timeline.ts';
@@ -46,7 +47,7 @@ function count(tally: Tally, answered: Answered): void {
 }
 
 /** Plays seeds until there are none, the time is over, or one has failed. */
-async function playAll(seeds: Iterator<number>, endsAtMs: number): Promise<Tally> {
+async function playAll(seeds: Iterator<number>, endsAtMs: number, isThorough = false): Promise<Tally> {
   const tally: Tally = {
     seeds: 0,
     rollouts: 0,
@@ -59,7 +60,7 @@ async function playAll(seeds: Iterator<number>, endsAtMs: number): Promise<Tally
   const startedAtMs = Date.now();
   await playSeeds({
     next() {
-      if (tally.failed.length > 0 || Date.now() >= endsAtMs) return undefined;
+      if ((tally.failed.length > 0 && !isThorough) || Date.now() >= endsAtMs) return undefined;
       const { value, done } = seeds.next();
       return done ? undefined : value;
     },
@@ -87,7 +88,7 @@ function* fresh(told: number[]): Generator<number> {
   }
 }
 
-async function tellFailure(plan: Plan, outcome: Outcome): Promise<void> {
+async function tellFailure(plan: Plan, outcome: Outcome, save?: string): Promise<void> {
   const { violation } = outcome;
   if (!violation) return;
   say(
@@ -109,6 +110,10 @@ async function tellFailure(plan: Plan, outcome: Outcome): Promise<void> {
     );
   say(`  timeline ${small.outcome.hash}, its last lines:`);
   for (const line of small.outcome.lines.slice(-LINES_TOLD)) say(`    ${line.slice(0, 400)}`);
+  if (save) {
+    keepRegression(save, small.plan);
+    say(`  kept as regressions/${save}.json`);
+  }
   say(`  replay: npm run simulate -- --seed ${plan.seed} --only ${items.map(item => item.id).join(',')}`);
 }
 
@@ -127,7 +132,7 @@ async function playOne(options: Options, seed: number): Promise<number> {
   for (const [cause, requests] of outcome.failedRequests)
     say(`  failed requests, ${cause}: ${Math.round(requests)}`);
   if (!outcome.violation) return 0;
-  await tellFailure(plan, outcome);
+  await tellFailure(plan, outcome, options.save);
   return knownIssueOf(outcome.violation, plan) ? 0 : 1;
 }
 
@@ -135,6 +140,8 @@ async function tellFirst(tally: Tally): Promise<number> {
   const [first] = tally.failed;
   if (!first) return 0;
   say(`seeds that break a rule: ${tally.failed.map(one => one.seed).join(', ')}`);
+  for (const { seed, violation } of tally.failed)
+    say(`  ${seed}: ${violation?.checker} ${violation?.canary} ${violation?.message}`);
   const plan = generatePlan(first.seed);
   await tellFailure(plan, await simulate(plan));
   return 1;
@@ -155,10 +162,14 @@ async function run(options: Options): Promise<number> {
   if (options.isMutations) return (await printTable(options.mutations, say)) > 0 ? 1 : 0;
   if (options.isCi) return await runCi();
   if (options.minutes !== undefined)
-    return await tellFirst(await playAll(fresh([]), Date.now() + options.minutes * 60_000));
+    return await tellFirst(
+      await playAll(fresh([]), Date.now() + options.minutes * 60_000, options.isThorough),
+    );
   if (options.seed !== undefined && options.count === 1) return await playOne(options, options.seed);
   const seeds = options.seed === undefined ? fresh([]) : following(options.seed, options.count);
-  return await tellFirst(await playAll(take(seeds, options.count), Number.POSITIVE_INFINITY));
+  return await tellFirst(
+    await playAll(take(seeds, options.count), Number.POSITIVE_INFINITY, options.isThorough),
+  );
 }
 
 function* take(seeds: Iterator<number>, many: number): Generator<number> {

@@ -76,7 +76,7 @@ export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, 
   };
 }
 
-const FAULTS: ReadonlySet<string> = new Set<Fault['kind']>([
+export const FAULTS: ReadonlySet<string> = new Set<Fault['kind']>([
   'crash',
   'freeze',
   'refuse',

@@ -26,3 +26,6 @@ process.on('message', (seed: number) => {
     },
   );
 });
+
+// Nobody is left to answer to.
+process.on('disconnect', () => process.exit(0));

@@ -33,7 +33,7 @@ function untrue(scene: Scene, view: CanaryView, after: RouteView, hand: Hand): s
   switch (after.end) {
     case 'failed':
       if (view.status.held(fromMs, status => status.phase === 'Promoting')) return undefined;
-      if (view.status.held(fromMs, status => (status.takenBack ?? []).length >= 3)) return undefined;
+      if (view.status.held(fromMs, status => isContestedAnew(status))) return undefined;
       return hasFailed(scene.verdicts, view, sinceMs, specs);
     case 'unready':
       if (view.endpoints.canary.held(fromMs, count => count === 0)) return undefined;
@@ -80,4 +80,11 @@ function hasFailed(
 function isLate(scene: Scene, specs: readonly Json[], sinceMs: number): boolean {
   const leastMs = Math.min(...specs.map(spec => (spec.progressDeadlineSeconds ?? 600) * 1_000));
   return scene.now() - sinceMs >= leastMs - 1_000 - scene.clockSpreadMs(sinceMs);
+}
+
+/** Fields were taken back while the run was going on: what was taken back before is no reason to end it. */
+function isContestedAnew(status: Json): boolean {
+  const takenBack: { at: string }[] = status.takenBack ?? [];
+  const beganAt: string = status.run?.startedAt ?? '';
+  return takenBack.length >= 3 && takenBack.some(one => one.at >= beganAt);
 }
