@@ -7,6 +7,7 @@ import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, expect, test } from 'vitest';
+import type { Lookup } from '../engine/egress.ts';
 import { createPrometheusAnalyzer, type PrometheusOptions } from './prometheus.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'serin-prometheus-'));
@@ -217,4 +218,20 @@ test('a proxy that is not there is an error without its password', async () => {
   const environment = { HTTPS_PROXY: 'http://user:hunter10@127.0.0.1:1' };
   for (const address of ['https://prometheus.test', 'https://127.0.0.1:2'])
     expect(await analyzerOf({ address, environment })()).toMatchObject({ kind: 'providerError' });
+});
+
+test.each(['169.254.169.254', '127.0.0.1'])('a name is asked by what it resolves to: %s', async address => {
+  const { asked, url } = await serve();
+  const lookup: Lookup = (_name, options, callback) =>
+    options.all ? callback(null, [{ address, family: 4 }]) : callback(null, address, 4);
+  const named = url.replace('127.0.0.1', 'prometheus.test');
+  const analyzer = createPrometheusAnalyzer({ address: named, lookup, environment: {} });
+  const query = { metric: 'errors', kind: 'custom' as const, query: 'up', windowMs: 60_000 };
+  const [answer] = await analyzer.measure(
+    [query],
+    { history: '', canary: [], primary: [] },
+    new AbortController().signal,
+  );
+  expect(answer?.kind).toBe(address === '127.0.0.1' ? 'value' : 'providerError');
+  expect(asked).toHaveLength(address === '127.0.0.1' ? 1 : 0);
 });

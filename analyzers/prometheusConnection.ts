@@ -3,9 +3,11 @@
  * counts at once, the environment's proxy, no redirects, and a bounded answer. No error of it holds a secret.
  */
 import { createHash, X509Certificate } from 'node:crypto';
+import { lookup as systemLookup } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import https from 'node:https';
 import type { PrometheusConnectionOptions } from 'prometheus-query';
+import { guarded, type Lookup } from '../engine/egress.ts';
 import { type Environment, proxyFor } from '../engine/kubernetes/proxy.ts';
 
 export interface ConnectionOptions {
@@ -21,6 +23,8 @@ export interface ConnectionOptions {
   insecureSkipVerify?: boolean | undefined;
   /** Each with one value or a list of them. */
   headers?: Readonly<Record<string, string | string[]>> | undefined;
+  /** Resolves names; default: the system's. An address that is refused is not asked, whatever its name. */
+  lookup?: Lookup | undefined;
   /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Default: that of the process. */
   environment?: Environment | undefined;
 }
@@ -127,6 +131,7 @@ export function connectionOf(
     config.proxy = proxyOf(url, options.environment ?? process.env);
     // A redirect could lead to an address that is not asked, with the credentials.
     config.maxRedirects = 0;
+    config.lookup = guarded(options.lookup ?? systemLookup) as NonNullable<RequestConfig['lookup']>;
     config.maxContentLength = ANSWER_BYTES_MAX;
     return config;
   }

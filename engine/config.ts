@@ -79,9 +79,13 @@ const flags = {
       fallback: 'app,name,app.kubernetes.io/name',
     },
   ),
-  'no-cross-namespace-refs': flag(toggle, 'refuses references to objects in other namespaces', {
-    fallback: 'false',
-  }),
+  'no-cross-namespace-refs': flag(
+    toggle,
+    'refuses references to MetricTemplates and AlertProviders in other namespaces; false allows them',
+    {
+      fallback: 'true',
+    },
+  ),
   'metrics-server': optional(
     url('an http or https URL without credentials (they go into files)', ['http:', 'https:'], false),
     'Prometheus that answers built-in metrics and inline queries',

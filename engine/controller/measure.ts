@@ -103,7 +103,7 @@ async function resolve(
   const query: MetricQuery = { metric: name, kind, windowMs, leastWindowMs, arm, query: rendered.query };
   if (!metric.template)
     return { ok: true, analyzer: servers.serverOf(sighting.canary.spec.metricsServer), query };
-  const found = templateOf(world, metric);
+  const found = templateOf(world, canary.namespace, metric);
   if (!found.ok) return found;
   const { provider } = found.template.spec;
   const secret = await credentialsOf(world, metric.template.namespace, provider.secretRef?.name);

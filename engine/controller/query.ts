@@ -12,6 +12,7 @@ import type { Arm } from '../../analyzers/analyzer.ts';
 import { duration, successRate } from '../../analyzers/queries/linkerd.ts';
 import { prometheusDuration, type Rendered, renderQuery } from '../../analyzers/template.ts';
 import type { Sighting } from './observe.ts';
+import { mayRefer } from './references.ts';
 import type { World } from './world.ts';
 
 /** What a query is made for. */
@@ -41,7 +42,7 @@ export function queryOf(world: World, asked: Asked, metric: MetricSetting, arm: 
     variables: { ...metric.variables },
   };
   if (metric.query !== undefined) return renderQuery(metric.query, variables);
-  const found = templateOf(world, metric);
+  const found = templateOf(world, canary.namespace, metric);
   return found.ok ? renderQuery(found.template.spec.query, variables) : found;
 }
 
@@ -67,9 +68,17 @@ function replicaSetsOf(
 
 export function templateOf(
   world: World,
+  /** Of the Canary. */
+  from: string,
   { template: reference }: MetricSetting,
 ): { ok: true; template: MetricTemplate } | { ok: false; message: string } {
   if (!reference) return { ok: false, message: 'the metric has neither a query nor a template' };
+  // Asked at every use: what was accepted once may refer elsewhere now.
+  if (!mayRefer(world, from, reference.namespace))
+    return {
+      ok: false,
+      message: `MetricTemplate ${reference.name} is in another namespace, which this engine does not look into`,
+    };
   const object = world.stores.metricTemplates.get(reference.namespace, reference.name);
   if (!object)
     return { ok: false, message: `MetricTemplate ${reference.namespace}/${reference.name} does not exist` };

@@ -4,7 +4,8 @@ import { createVirtualClock } from '../../simulator/clock.ts';
 import { sampleNotification } from './contract.ts';
 import { type Addressee, createDelivery, type Delivery, type DeliveryOutcome } from './delivery.ts';
 import type { Severity } from './notifier.ts';
-import { ADDRESS_REFUSED, type PostAnswer, type PostRequest } from './post.ts';
+import { ADDRESS_REFUSED } from '../egress.ts';
+import type { PostAnswer, PostRequest } from './post.ts';
 
 const OK: PostAnswer = { status: 200, body: 'ok' };
 

@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../engine.ts';
 import type { Notification, Receiver, Severity } from './notifier.ts';
-import { ADDRESS_REFUSED, type Post } from './post.ts';
+import { ADDRESS_REFUSED } from '../egress.ts';
+import type { Post } from './post.ts';
 import { notifierOf, wants } from './registry.ts';
 
 /** One who is to be told. */

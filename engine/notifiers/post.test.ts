@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { ADDRESS_REFUSED, createPost, isRefusedAddress, type Lookup } from './post.ts';
+import { ADDRESS_REFUSED, isRefusedAddress, type Lookup } from '../egress.ts';
+import { createPost } from './post.ts';
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {

@@ -3,9 +3,9 @@
  * neither to link-local nor to metadata addresses, whatever a name resolves to: nobody may use it to reach what only the
  * engine's node can. Its errors carry a code and no address.
  */
-import { lookup as systemLookup, type LookupAddress, type LookupOptions } from 'node:dns';
-import { BlockList, isIP } from 'node:net';
+import { lookup as systemLookup } from 'node:dns';
 import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
+import { guarded, isRefusedAddress, type Lookup, refusal } from '../egress.ts';
 import { type Environment, proxyFor } from '../kubernetes/proxy.ts';
 
 export interface PostRequest {
@@ -28,8 +28,6 @@ export interface PostAnswer {
 /** Throws when there is no answer; an error with code `ADDRESS_REFUSED` will not pass by itself. */
 export type Post = (request: PostRequest) => Promise<PostAnswer>;
 
-export const ADDRESS_REFUSED = 'ADDRESS_REFUSED';
-
 /** Slack answers in a few bytes; whoever answers more only wants our memory. */
 const ANSWER_BYTES_MAX = 64 * 1024;
 /** One queue for each receiver sends one request at a time. */
@@ -37,44 +35,6 @@ const CONNECTIONS_PER_ORIGIN_MAX = 4;
 const KEEP_ALIVE_MS = 10_000;
 /** Behind the time-out of the caller, as a net under it. */
 const UNDICI_TIMEOUT_MS = 30_000;
-
-const refusedRanges = new BlockList();
-refusedRanges.addSubnet('169.254.0.0', 16, 'ipv4');
-refusedRanges.addSubnet('fe80::', 10, 'ipv6');
-// Metadata services outside the link-local ranges: AWS over IPv6, Alibaba Cloud, and the IPv4 one through NAT64.
-refusedRanges.addAddress('fd00:ec2::254', 'ipv6');
-refusedRanges.addAddress('100.100.100.200', 'ipv4');
-refusedRanges.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
-
-/** Whether an IP address, with or without a zone, is one that no notification may go to. */
-export function isRefusedAddress(address: string): boolean {
-  const [plain = ''] = address.split('%');
-  const family = isIP(plain);
-  return family !== 0 && refusedRanges.check(plain, family === 4 ? 'ipv4' : 'ipv6');
-}
-
-function refusal(): Error {
-  return Object.assign(new Error('the address of the receiver is refused'), { code: ADDRESS_REFUSED });
-}
-
-type LookupCallback = (
-  error: NodeJS.ErrnoException | null,
-  address: string | LookupAddress[],
-  family?: number,
-) => void;
-export type Lookup = (hostname: string, options: LookupOptions, callback: LookupCallback) => void;
-
-/** Resolves as `lookup` does and refuses the whole name when one of its addresses is refused. */
-function guarded(lookup: Lookup): Lookup {
-  return (hostname, options, callback) => {
-    lookup(hostname, options, (error, address, family) => {
-      if (error) return callback(error, address, family);
-      const addresses = typeof address === 'string' ? [address] : address.map(one => one.address);
-      if (addresses.some(isRefusedAddress)) return callback(refusal(), address, family);
-      return callback(null, address, family);
-    });
-  };
-}
 
 export interface PostOptions {
   environment: Environment;
