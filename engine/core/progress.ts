@@ -168,7 +168,8 @@ function check(f: Facts, run: Run, dueAt: number): Unnamed {
       : 'The next check is due.';
   const isForThis =
     judgement?.arm === 'canary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
-  if (now < dueAt && !isForThis)
+  // Another worker may have judged this interval while the queries ran: it counts once.
+  if (now < dueAt)
     return {
       actions: [],
       transitions: [],

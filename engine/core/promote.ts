@@ -264,10 +264,8 @@ function judgeOn(f: Facts, run: Run, arm: 'canary'): Unnamed | undefined {
   if (f.routeWeight === 0 || settings.metrics.length === 0 || settings.skipAnalysis) return undefined;
   const isForThis = judgement?.arm === arm && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
   const dueAt = nextCheckAt(f, run);
-  if (!isForThis)
-    return now < dueAt
-      ? undefined
-      : { actions: [], transitions: [], measure: arm, nextTickMs: settings.intervalMs };
+  if (now < dueAt) return undefined;
+  if (!isForThis) return { actions: [], transitions: [], measure: arm, nextTickMs: settings.intervalMs };
   const { verdict, noData, errors } = judge(judgement.checks, settings, run);
   const checked = { ...run, checkedAt: formatTime(now), noData, errors };
   const patch: StatusPatch = { checks: judgement.checks, run: checked };
