@@ -33,7 +33,9 @@ export function factsOf(o: Observation): Facts {
   const statusEpoch = status.epoch ?? 0;
   const routeEpoch = route?.stamp.epoch ?? 0;
   const routeWeight = route?.canaryWeight ?? 0;
-  const drainedAt = status.zeroSince ? Date.parse(status.zeroSince) + o.settings.drainMs : 0;
+  // A take-away may land long after it was decided, or without its status: the drain begins when the route was written.
+  const emptiedAt = Math.max(parseTime(status.zeroSince), route?.writtenAt ?? 0);
+  const drainedAt = emptiedAt > 0 ? emptiedAt + o.settings.drainMs : 0;
   return {
     o,
     status,

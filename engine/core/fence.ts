@@ -4,7 +4,7 @@
  */
 import type { ObservedRoute, Stamp } from '../../steppers/stepper.ts';
 import type { Facts } from './facts.ts';
-import { hasRouteMoved, isNewerThan } from './facts.ts';
+import { hasRouteMoved, isNewerThan, isReverted } from './facts.ts';
 import { canaryHasEndpoint } from './readiness.ts';
 import { act, freshRun, hold, lower, newRun, recorded, say, type Unnamed, write } from './write.ts';
 import { formatTime } from './facts.ts';
@@ -59,7 +59,7 @@ export function followRoute(f: Facts): Unnamed | undefined {
     ]);
   }
   if (!isActive || end === 'promoted') return write(f, followed, []);
-  if (end === 'superseded' && isNewerThan(f.o, f.run)) {
+  if (end === 'superseded' && isNewerThan(f.o, f.run) && !isReverted(f, f.run)) {
     const message = `Revision ${f.o.target?.revision} replaces ${f.run.revision}.`;
     return write(
       f,

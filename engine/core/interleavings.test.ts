@@ -36,3 +36,28 @@ test('an interval that another worker has judged while the queries ran is not ju
     mode: 'lower',
   });
 });
+
+test('the drain begins when the take-away landed, not when it was decided', () => {
+  const world = running();
+  world.command('abort', 'r2', 'c1');
+  tick(world);
+  world.advance(testSettings.drainMs);
+  const seen = world.observe();
+  expect(decide(seen).actions).not.toEqual([]);
+  expect(decide({ ...seen, route: { ...seen.route!, writtenAt: seen.now - 1 } })).toMatchObject({
+    actions: [],
+    nextTickMs: testSettings.drainMs - 1,
+  });
+});
+
+test('a restart that lost its status starts no rollout of what is promoted', () => {
+  const world = running();
+  world.release('r3');
+  const seen = world.observe();
+  world.execute(decide(seen), seen, 1);
+  world.release('r1');
+  tick(world);
+  expect(world.status).toMatchObject({ phase: 'Failed', run: { revision: 'r2' } });
+  runUntil(world, () => world.target.replicas === 0);
+  expect(world.status.phase).toBe('Failed');
+});
