@@ -63,9 +63,11 @@ async function perform(world: World, sighting: Sighting, action: Action): Promis
       return await writeRoute(world, sighting, action, sighting.observation.route?.resourceVersion, client);
     case 'target': {
       if (!sighting.target) throw new ApiError('conflict', 'the target is gone');
+      const isTouch = action.replicas === undefined && action.paused === undefined;
       const patch = targetPatch({
         resourceVersion: sighting.target.metadata.resourceVersion ?? '',
-        stamp: String(action.epoch),
+        // A touch has to move the version, and the last write may have had the same epoch.
+        stamp: isTouch ? `${action.epoch}/touch` : String(action.epoch),
         ...(action.replicas === undefined ? {} : { replicas: action.replicas }),
         ...(action.paused === undefined ? {} : { paused: action.paused }),
       });

@@ -294,7 +294,8 @@ export function createAbstractWorld(settings: Settings = testSettings) {
       target.replicas = action.replicas;
       target.writtenReplicas = action.replicas;
     }
-    touch(target);
+    if (action.paused === undefined && action.replicas === undefined) target.version++;
+    else touch(target);
   }
 
   /** One step of the workload's controller and kubelet: templates roll, pods start and become ready. */

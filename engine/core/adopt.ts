@@ -2,7 +2,7 @@
  * Taking a workload over and giving it back, in the order that loses no request. Adoption touches the target last:
  * until the primary is ready and the route points at it, everything serves as it did. Deletion runs the other way.
  */
-import { act, hold, nextStatus, say, type Unnamed, until, write } from './write.ts';
+import { act, hold, nextStatus, say, touchTarget, type Unnamed, until, write } from './write.ts';
 import { type Facts, formatTime, parseTime } from './facts.ts';
 import { canaryHasEndpoint, isAllReady, primaryHasEndpoint } from './readiness.ts';
 import type { Workload } from './observation.ts';
@@ -161,7 +161,11 @@ function routeTo(f: Facts, canaryWeight: number): Unnamed {
     stamp,
   };
   const record = { kind: 'status' as const, status };
-  return { actions: isMore ? [record, route] : [route, record], transitions, nextTickMs: 0 };
+  return {
+    actions: isMore ? [record, ...touchTarget(f), route] : [route, record],
+    transitions,
+    nextTickMs: 0,
+  };
 }
 
 function letGo(f: Facts, message: string, reason: 'Terminating' | 'TerminationGivenUp'): Unnamed {

@@ -27,6 +27,7 @@ export type Action =
   | { kind: 'route'; mode: 'raise' | 'lower' | 'create'; split: Split; stamp: Stamp }
   /** Deletes the route object; clients then get what the apex Service selects. */
   | { kind: 'deleteRoute' }
+  /** With neither, it is touched: its version moves, so that what was decided on it before does not land any more. */
   | { kind: 'target'; replicas?: number; paused?: boolean; epoch: number }
   /**
    * Writes a stored template to the primary; `surge` keeps every old pod until a new one is ready. Without `replicas`

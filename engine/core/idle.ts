@@ -2,7 +2,19 @@
  * Between rollouts: what the last one left behind is cleaned up level by level (drain, un-pause, scale down), and a
  * revision that is neither promoted nor rejected starts. Also the end of a successful one.
  */
-import { act, freshRun, hold, newRun, recorded, say, type Unnamed, until, write } from './write.ts';
+import {
+  act,
+  fenced,
+  freshRun,
+  hold,
+  newRun,
+  recorded,
+  release,
+  say,
+  type Unnamed,
+  until,
+  write,
+} from './write.ts';
 import { type Facts, isNewerThan } from './facts.ts';
 import { isPrimaryReady, primaryHasEndpoint } from './readiness.ts';
 import { isContested, takenBackBy } from './contest.ts';
@@ -23,13 +35,13 @@ function cleanUp(f: Facts): Unnamed | undefined {
       target.replicas > 0 && isPrimaryReady(f.o) && primaryHasEndpoint(f.o) && !isForeign(f);
     if (!isHeld && mayScaleDown && target.isScaledByOthers) return scaledByOthers(f);
     if (isHeld || mayScaleDown) {
-      const release: Action = {
+      const releasing: Action = {
         kind: 'target',
         epoch: f.nextEpoch,
         ...(isHeld ? { paused: false } : {}),
         ...(mayScaleDown && !(isHeld && target.isScaledByOthers) ? { replicas: 0 } : {}),
       };
-      return act([release]);
+      return release(f, releasing);
     }
     if (isForeign(f)) return undefined;
     return hold(
@@ -40,9 +52,9 @@ function cleanUp(f: Facts): Unnamed | undefined {
     );
   }
   if (primary?.isSurging)
-    return act([{ kind: 'primary', revision: primary.revision, surge: false, epoch: f.nextEpoch }]);
+    return fenced(f, { kind: 'primary', revision: primary.revision, surge: false, epoch: f.nextEpoch });
   const forgotten = [...f.o.stored].find(revision => !isReferredTo(f, revision));
-  return forgotten === undefined ? undefined : act([{ kind: 'forgetRevision', revision: forgotten }]);
+  return forgotten === undefined ? undefined : fenced(f, { kind: 'forgetRevision', revision: forgotten });
 }
 
 /**

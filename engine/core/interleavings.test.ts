@@ -61,3 +61,49 @@ test('a restart that lost its status starts no rollout of what is promoted', () 
   runUntil(world, () => world.target.replicas === 0);
   expect(world.status.phase).toBe('Failed');
 });
+
+test('the way back writes the primary although it has the last good template: a late promotion must not land', () => {
+  const world = running();
+  runUntil(world, phaseIs(world, 'Promoting'));
+  const late = world.observe();
+  const promotion = decide(late);
+  expect(kinds(promotion.actions)).toEqual(['status', 'primary']);
+  // The other engine has written the status of its decision and freezes before the primary.
+  world.execute(promotion, late, 1);
+  world.release('r1');
+  runUntil(world, phaseIs(world, 'Failed'));
+  expect(world.primary?.version).toBeGreaterThan(Number(late.primary?.resourceVersion));
+  expect(world.primary?.template).toBe('r1');
+});
+
+test('workloads are written after the status, so that a decision on an old status fails', () => {
+  const world = running();
+  world.command('abort', 'r2', 'c1');
+  tick(world);
+  world.advance(testSettings.drainMs);
+  const seen = world.observe();
+  expect(decide(seen).actions).toMatchObject([
+    { kind: 'status' },
+    { kind: 'target', replicas: 0, paused: false },
+  ]);
+});
+
+test('a recorded raise is made void before its target is released', () => {
+  const world = adopted();
+  world.release('r2');
+  runUntil(world, () => decide(world.observe()).actions.some(one => one.kind === 'route'));
+  const seen = world.observe();
+  world.execute(decide(seen), seen, 1);
+  const stale = world.observe();
+  stale.target = { ...stale.target!, pods: [{ revision: 'r1', total: 2, available: 2 }] };
+  expect(decide(stale).actions).toMatchObject([
+    { kind: 'route', mode: 'lower', split: { canaryWeight: 0 } },
+    { kind: 'status', status: { canaryWeight: 0 } },
+  ]);
+});
+
+test('a stored template that somebody forgot is stored again while the target still has it', () => {
+  const world = running();
+  const seen = { ...world.observe(), stored: new Set(['r1']) };
+  expect(decide(seen).actions).toEqual([{ kind: 'storeRevision', revision: 'r2' }]);
+});

@@ -30,11 +30,19 @@ function actionsUntilTraffic(world: AbstractWorld): Action[] {
 }
 
 describe('the order', () => {
-  test('stored, status, scaled up un-paused, paused, intent, first raise', () => {
+  test('stored, status, scaled up un-paused, paused, intent, touched, first raise', () => {
     const world = adopted();
     world.release('r2');
     const actions = actionsUntilTraffic(world);
-    expect(kinds(actions)).toEqual(['storeRevision', 'status', 'target', 'target', 'status', 'route']);
+    expect(kinds(actions)).toEqual([
+      'storeRevision',
+      'status',
+      'target',
+      'target',
+      'status',
+      'target',
+      'route',
+    ]);
     expect(actions[2]).toMatchObject({ replicas: 2 });
     expect(actions[2]).not.toHaveProperty('paused', true);
     expect(actions[3]).toMatchObject({ paused: true });
@@ -117,7 +125,14 @@ describe('which revision', () => {
     expect(decide(world.observe()).hold?.reason).toBe('CanaryNotReady');
     expect(world.target.pausedBy).toBe('engine');
     world.advance(3_000);
-    expect(kinds(actionsUntilTraffic(world))).toEqual(['target', 'target', 'status', 'route']);
+    expect(kinds(actionsUntilTraffic(world))).toEqual([
+      'status',
+      'target',
+      'target',
+      'status',
+      'target',
+      'route',
+    ]);
   });
 
   test('while promoting, or going back, it is queued', () => {
@@ -230,9 +245,10 @@ describe('deletion', () => {
       const decision = decide(observation);
       for (const action of decision.actions) {
         if (action.kind === 'route') seen.push(`route ${action.split.canaryWeight}`);
-        else if (action.kind === 'target')
-          seen.push(action.paused === false ? 'un-pause' : `scale ${action.replicas}`);
-        else if (action.kind !== 'status') seen.push(action.kind);
+        else if (action.kind === 'target') {
+          const isTouch = action.paused === undefined && action.replicas === undefined;
+          seen.push(isTouch ? 'touch' : action.paused === false ? 'un-pause' : `scale ${action.replicas}`);
+        } else if (action.kind !== 'status') seen.push(action.kind);
       }
       world.execute(decision, observation);
       world.settleWorkloads();
@@ -246,6 +262,7 @@ describe('deletion', () => {
     world.remove();
     expect(order(world)).toEqual([
       'scale 2',
+      'touch',
       'route 100',
       'pointApex',
       'deleteRoute',
@@ -274,6 +291,7 @@ describe('deletion', () => {
     expect(order(world)).toEqual([
       'route 0',
       'un-pause',
+      'touch',
       'route 100',
       'pointApex',
       'deleteRoute',

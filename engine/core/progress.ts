@@ -6,7 +6,19 @@
 import type { Run } from '../api/status.ts';
 import { nextStep } from '../../steppers/plan.ts';
 import type { StatusPatch } from './write.ts';
-import { act, awaitPods, hold, raise, say, type Unnamed, until, withTrouble, write } from './write.ts';
+import {
+  act,
+  awaitPods,
+  hold,
+  raise,
+  release,
+  say,
+  touchTarget,
+  type Unnamed,
+  until,
+  withTrouble,
+  write,
+} from './write.ts';
 import { type Facts, formatTime, hasRouteMoved, isSettled, nextCheckAt, parseTime } from './facts.ts';
 import { resizePrimary } from './repair.ts';
 import { endRun } from './takeAway.ts';
@@ -18,19 +30,21 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
   const { target, primary, settings, stored } = f.o;
   if (!target)
     return hold(f, 'TargetNotFound', `Deployment ${settings.targetName} does not exist.`, undefined);
+  // Also of a run that has begun: an engine with old caches may have forgotten it.
+  if (!stored.has(run.revision) && target.revision === run.revision)
+    return act([{ kind: 'storeRevision', revision: run.revision }]);
   if (isPinned(f.o, run.revision)) return undefined;
   if (target.pausedBy === 'user') {
     const message = `Deployment ${settings.targetName} was paused by its user; resume it to let revision ${run.revision} start.`;
     return hold(f, 'TargetPausedByUser', message, undefined, { phase: 'Waiting' });
   }
-  if (!stored.has(run.revision)) return act([{ kind: 'storeRevision', revision: run.revision }]);
   if (
     target.pausedBy === 'engine' &&
     !(target.pods.length === 0 && target.revision === run.revision && target.replicas === 0)
   ) {
     if (!f.isDrained)
       return hold(f, 'CanaryNotReady', 'The pods of the previous revision drain.', until(f, f.drainedAt));
-    return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
+    return release(f, { kind: 'target', paused: false, epoch: f.nextEpoch });
   }
   if (target.observedGeneration < target.generation) {
     // Its controller is about to write: a patch under the version that is cached would be in vain.
@@ -105,7 +119,7 @@ function finishRaise(f: Facts, run: Run): Unnamed | undefined {
   if (standsAgainst) return standsAgainst;
   const split = { canaryWeight: f.statusWeight, primaryWeight: 100 - f.statusWeight };
   const stamp = { epoch: f.statusEpoch, run: run.id, end: '' as const };
-  return act([{ kind: 'route', mode: 'raise', split, stamp }], f.o.settings.intervalMs);
+  return act([...touchTarget(f), { kind: 'route', mode: 'raise', split, stamp }], f.o.settings.intervalMs);
 }
 
 export function progress(f: Facts): Unnamed {

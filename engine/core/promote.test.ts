@@ -23,7 +23,10 @@ describe('forward', () => {
     const world = promoting();
     expect(world.route?.canaryWeight).toBe(50);
     const decision = decide(world.observe());
-    expect(decision.actions).toMatchObject([{ kind: 'primary', revision: 'r2', surge: true }]);
+    expect(decision.actions).toMatchObject([
+      { kind: 'status' },
+      { kind: 'primary', revision: 'r2', surge: true },
+    ]);
     tick(world);
     const seen = world.observe();
     seen.primary = {
@@ -134,6 +137,7 @@ describe('the one way back', () => {
     const decision = decide(seen);
     expect(decision.actions).toMatchObject([
       { kind: 'status', status: { canaryWeight: 50, run: { cause: 'return' } } },
+      { kind: 'target' },
       { kind: 'route', mode: 'raise', split: { canaryWeight: 50 } },
     ]);
   });

@@ -9,11 +9,13 @@ import type { Said, StatusPatch } from './write.ts';
 import {
   act,
   awaitPods,
+  fenced,
   hold,
   lower,
   raise,
   recorded,
   say,
+  touchTarget,
   type Unnamed,
   until,
   withTrouble,
@@ -59,7 +61,11 @@ function rollPrimary(f: Facts, run: Run): Unnamed {
   const { primary, settings } = f.o;
   if (!primary) return hold(f, 'PrimaryNotReady', 'The primary does not exist.', undefined);
   if (primary.revision !== run.revision) {
-    return act([{ kind: 'primary', revision: run.revision, surge: true, epoch: f.nextEpoch }]);
+    if (!f.o.stored.has(run.revision))
+      return f.o.target?.revision === run.revision
+        ? act([{ kind: 'storeRevision', revision: run.revision }])
+        : toBack(f, `The stored template of revision ${run.revision} is gone.`);
+    return fenced(f, { kind: 'primary', revision: run.revision, surge: true, epoch: f.nextEpoch });
   }
   if (isAllReady(primary, run.revision) && primaryHasEndpoint(f.o)) {
     // The move is recorded before the first traffic returns; the next tick writes the route.
@@ -159,10 +165,12 @@ function goBack(f: Facts, run: Run): Unnamed {
     return hold(f, 'PrimaryNotReady', 'There is no last good revision to return to.', undefined);
   const isFailing = !isAllReady(primary, primary.revision) || !primaryHasEndpoint(f.o);
   const peak = run.peakWeight ?? 0;
-  if (primary.revision !== good) {
-    if (isFailing && mayReturn(f, run, peak)) return bridge(f, run, peak, 'The promoted primary failed.');
-    return act([{ kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch }]);
-  }
+  if (primary.revision !== good && isFailing && mayReturn(f, run, peak))
+    return bridge(f, run, peak, 'The promoted primary failed.');
+  // Written even where the template is the good one already: an older decision may still be about to promote, and its
+  // write must meet a newer version. The temporary strategy shows that this has been done.
+  if (primary.revision !== good || !primary.isSurging)
+    return fenced(f, { kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch });
   if (isAllReady(primary, good) && primaryHasEndpoint(f.o)) {
     const message = `Revision ${run.revision} was not promoted; the last good revision ${good} serves all traffic.`;
     return lower(
@@ -183,7 +191,7 @@ function goBack(f: Facts, run: Run): Unnamed {
     // no way back to the canary any more, before its pods may change.
     if ((run.peakWeight ?? 0) > 0 || f.statusWeight > 0)
       return lower(f, 0, '', { run: { ...run, peakWeight: 0 } }, []);
-    return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
+    return fenced(f, { kind: 'target', paused: false, epoch: f.nextEpoch });
   }
   const deadline = parseTime(f.status.stageSince) + settings.progressDeadlineMs;
   const queued = isNewerThan(f.o, run) && !isReverted(f, run);
@@ -219,7 +227,8 @@ function takeOver(f: Facts, run: Run): Unnamed | undefined {
     return undefined;
   if (f.statusWeight === 100 && f.routeEpoch === f.recordedRouteEpoch) {
     const stamp = { epoch: f.statusEpoch, run: run.id, end: '' as const };
-    return act([{ kind: 'route', mode: 'raise', split: { canaryWeight: 100, primaryWeight: 0 }, stamp }]);
+    const split = { canaryWeight: 100, primaryWeight: 0 };
+    return act([...touchTarget(f), { kind: 'route', mode: 'raise', split, stamp }]);
   }
   return raise(
     f,
@@ -240,7 +249,7 @@ function skip(f: Facts, run: Run): Unnamed {
     return toBack(f, 'The target is back at the last good revision.');
   if (!f.o.stored.has(queued)) return act([{ kind: 'storeRevision', revision: queued }]);
   if (primary.revision !== queued)
-    return act([{ kind: 'primary', revision: queued, surge: true, epoch: f.nextEpoch }]);
+    return fenced(f, { kind: 'primary', revision: queued, surge: true, epoch: f.nextEpoch });
   const hasServed = f.routeWeight === 0 && parseTime(f.status.zeroSince) >= parseTime(f.status.stageSince);
   if (!hasServed && (!isAllReady(primary, queued) || !primaryHasEndpoint(f.o))) {
     const deadline = parseTime(f.status.stageSince) + f.o.settings.progressDeadlineMs;

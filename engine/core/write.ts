@@ -92,6 +92,31 @@ export function act(actions: Action[], next: NextTick = 0): Unnamed {
   return { actions, transitions: [], nextTickMs: next === 'whenWoken' ? undefined : next };
 }
 
+/**
+ * A write to a workload that would do harm under a status of another time. The workload's own version does not tell
+ * that the run has moved on, so the status is written first, and with it fails a decision that was made on an old one.
+ */
+export function fenced(f: Facts, action: Action): Unnamed {
+  return write(f, {}, [], [action]);
+}
+
+/**
+ * Un-pauses the target or scales it down, at weight 0. A raise that is recorded and may still be on its way to the
+ * route is made void first, by a new stamp.
+ */
+export function release(f: Facts, action: Action): Unnamed {
+  if (f.statusWeight > 0) return lower(f, 0, f.o.route?.stamp.end ?? '', {}, []);
+  return fenced(f, action);
+}
+
+/**
+ * Touches the target and changes nothing of it. It comes before a raise from 0: a scale-down or un-pause that was
+ * decided while the canary had no traffic must not land once it has some.
+ */
+export function touchTarget(f: Facts): Action[] {
+  return f.routeWeight === 0 ? [{ kind: 'target', epoch: f.nextEpoch }] : [];
+}
+
 /** Gives the canary more: the intent in the status, then the route with the same epoch. */
 export function raise(
   f: Facts,
@@ -109,10 +134,7 @@ export function raise(
   );
   const split = { canaryWeight: weight, primaryWeight: 100 - weight };
   return {
-    actions: [
-      { kind: 'status', status },
-      { kind: 'route', mode: 'raise', split, stamp },
-    ],
+    actions: [{ kind: 'status', status }, ...touchTarget(f), { kind: 'route', mode: 'raise', split, stamp }],
     transitions,
     nextTickMs,
   };
