@@ -107,3 +107,30 @@ test('a stored template that somebody forgot is stored again while the target st
   const seen = { ...world.observe(), stored: new Set(['r1']) };
   expect(decide(seen).actions).toEqual([{ kind: 'storeRevision', revision: 'r2' }]);
 });
+
+test('a pause stamps the route: a raise that is on its way does not land after it', () => {
+  const world = running();
+  const seen = judged(world);
+  const raise = decide(seen);
+  // The other engine has recorded its raise, and freezes before the route.
+  world.execute(raise, seen, 1);
+  world.forgetJudgement();
+  world.command('pause', 'r2', 'c1');
+  tick(world);
+  expect(world.status).toMatchObject({ canaryWeight: 20, paused: { revision: 'r2' } });
+  expect(world.route?.resourceVersion).not.toBe(seen.route?.resourceVersion);
+  runUntil(world, () => decide(world.observe()).actions.length === 0, 3);
+  expect(world.route?.canaryWeight).toBe(20);
+});
+
+test('a canary that is unready after its deadline is not looked at again at once', () => {
+  const world = adopted();
+  world.release('r2');
+  runUntil(world, () => world.target.pausedBy === 'engine');
+  const seen = world.observe();
+  seen.target = { ...seen.target!, pods: [{ revision: 'r2', total: 2, available: 1 }] };
+  seen.now += testSettings.progressDeadlineMs;
+  const first = decide(seen);
+  expect(first).toMatchObject({ hold: { reason: 'CanaryNotReady' } });
+  expect(first.nextTickMs).not.toBe(0);
+});

@@ -104,8 +104,9 @@ function obstacle(f: Facts, run: Run, weight: number): Unnamed | undefined {
   return undefined;
 }
 
-function readyDeadline(f: Facts, run: Run): number {
-  return until(f, parseTime(run.steppedAt ?? run.startedAt) + f.o.settings.progressDeadlineMs);
+/** After the deadline only an event helps; a tick that is due at once would be due for ever. */
+function readyDeadline(f: Facts, run: Run): number | undefined {
+  return until(f, parseTime(run.steppedAt ?? run.startedAt) + f.o.settings.progressDeadlineMs) || undefined;
 }
 
 /** A raise that was recorded and never reached the route: finished with the status's own epoch, or judged again. */

@@ -14,6 +14,7 @@ import {
   lower,
   raise,
   recorded,
+  restamp,
   say,
   touchTarget,
   type Unnamed,
@@ -88,6 +89,11 @@ function rollPrimary(f: Facts, run: Run): Unnamed {
   return awaitPods(f, 'Promoting', message, untilNextCheck(f, run, deadline));
 }
 
+/** What the status says of a weight that somebody else took away, or of a raise that never landed. */
+function atZero(f: Facts): StatusPatch {
+  return f.statusWeight > 0 ? { canaryWeight: 0, zeroSince: formatTime(f.o.now) } : {};
+}
+
 /** Stage (4): traffic back to the primary, at once or in steps, judging on. */
 function shift(f: Facts, run: Run): Unnamed {
   if (!isAllReady(f.o.primary, run.revision) || !primaryHasEndpoint(f.o)) {
@@ -146,6 +152,7 @@ function watchPrimary(f: Facts, run: Run, good: RevisionRef, since: number, said
   return write(
     f,
     {
+      ...atZero(f),
       phase: 'Finalising',
       stage: undefined,
       stageSince: undefined,
@@ -324,7 +331,7 @@ export function obey(f: Facts): Unnamed | undefined {
   const reason = command.reason ? `: ${command.reason}` : '';
   switch (command.verb) {
     case 'pause':
-      return write(f, { ...handled, paused: { revision: command.revision, by: command.by } }, [
+      return restamp(f, { ...handled, paused: { revision: command.revision, by: command.by } }, [
         say('Paused', 'info', `${command.by} paused the run${reason}.`),
       ]);
     case 'resume':

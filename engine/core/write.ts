@@ -117,6 +117,22 @@ export function touchTarget(f: Facts): Action[] {
   return f.routeWeight === 0 ? [{ kind: 'target', epoch: f.nextEpoch }] : [];
 }
 
+/** The route as it is under a new stamp, then the status: a raise that was decided before does not land any more. */
+export function restamp(f: Facts, patch: StatusPatch, said: Said[]): Unnamed {
+  const stamp: Stamp = { epoch: f.nextEpoch, run: f.routeRunId || (f.run?.id ?? ''), end: '' };
+  const split = { canaryWeight: f.routeWeight, primaryWeight: 100 - f.routeWeight };
+  const followed = { canaryWeight: f.routeWeight, ...patch, routeEpoch: f.nextEpoch };
+  const { status, transitions } = nextStatus(f, followed, said);
+  return {
+    actions: [
+      { kind: 'route', mode: 'raise', split, stamp },
+      { kind: 'status', status },
+    ],
+    transitions,
+    nextTickMs: 0,
+  };
+}
+
 /** Gives the canary more: the intent in the status, then the route with the same epoch. */
 export function raise(
   f: Facts,
