@@ -1,111 +1,22 @@
 /**
- * Between rollouts: what the last one left behind is cleaned up level by level (drain, un-pause, scale down), and a
- * revision that is neither promoted nor rejected starts. Also the end of a successful one.
+ * Between rollouts: what the last one left behind is cleaned up, and a revision that is neither promoted nor rejected
+ * starts. Also the end of a successful one.
  */
-import {
-  act,
-  fenced,
-  freshRun,
-  hold,
-  newRun,
-  recorded,
-  release,
-  say,
-  type Unnamed,
-  until,
-  write,
-} from './write.ts';
+import { act, freshRun, hold, newRun, recorded, say, type Unnamed, write } from './write.ts';
+import { cleanUpTarget, leftovers } from './cleanUp.ts';
 import { type Facts, isNewerThan } from './facts.ts';
-import { isPrimaryReady, primaryHasEndpoint } from './readiness.ts';
-import { isContested, takenBackBy } from './contest.ts';
-import type { Action } from './decision.ts';
-import { contestedHold, resizePrimary } from './repair.ts';
-
-/**
- * Drained, un-paused, scaled to zero (only while the primary is ready), the primary's own strategy back, and stored
- * templates forgotten that nothing refers to.
- */
-function cleanUp(f: Facts): Unnamed | undefined {
-  const { target, primary } = f.o;
-  if (!target) return undefined;
-  const isHeld = target.pausedBy === 'engine';
-  if (isHeld || target.replicas > 0) {
-    if (!f.isDrained) return act([], until(f, f.drainedAt));
-    const mayScaleDown =
-      target.replicas > 0 && isPrimaryReady(f.o) && primaryHasEndpoint(f.o) && !isForeign(f);
-    if (!isHeld && mayScaleDown && target.isScaledByOthers) return scaledByOthers(f);
-    if (isHeld || mayScaleDown) {
-      const releasing: Action = {
-        kind: 'target',
-        epoch: f.nextEpoch,
-        ...(isHeld ? { paused: false } : {}),
-        ...(mayScaleDown && !(isHeld && target.isScaledByOthers) ? { replicas: 0 } : {}),
-      };
-      return release(f, releasing);
-    }
-    if (isForeign(f)) return undefined;
-    return hold(
-      f,
-      'PrimaryNotReady',
-      'The canary keeps running while the primary has too few ready pods.',
-      undefined,
-    );
-  }
-  if (primary?.isSurging)
-    return fenced(f, { kind: 'primary', revision: primary.revision, surge: false, epoch: f.nextEpoch });
-  const forgotten = [...f.o.stored].find(revision => !isReferredTo(f, revision));
-  return forgotten === undefined ? undefined : fenced(f, { kind: 'forgetRevision', revision: forgotten });
-}
-
-/**
- * Somebody scaled the target while it has nothing to do: they want the workload to have that many replicas, and the
- * primary is what serves. Then the target goes back to zero, unless they keep on taking that back.
- */
-function scaledByOthers(f: Facts): Unnamed {
-  const contested = isContested(f.status.takenBack, f.o.now, 'Deployment spec.replicas');
-  if (contested) return contestedHold(f) ?? act([], 'whenWoken');
-  const resized = resizePrimary(f);
-  if (resized) return resized;
-  return write(
-    f,
-    takenBackBy(f, 'Deployment spec.replicas'),
-    [],
-    [{ kind: 'target', replicas: 0, epoch: f.nextEpoch }],
-  );
-}
-
-/** Kept: what runs, what is promoted, what a way back returns to, and the promotion before it, for an undo. */
-function isReferredTo(f: Facts, revision: string): boolean {
-  const { status, target } = f.o;
-  const promotedBefore = (status.history ?? []).filter(one => one.outcome === 'Succeeded').slice(0, 2);
-  return [
-    target?.revision,
-    status.run?.revision,
-    status.promoted?.hash,
-    status.lastGood?.hash,
-    status.lastAppliedSpec,
-    f.o.primary?.revision,
-    ...promotedBefore.map(one => one.revision),
-  ].includes(revision);
-}
-
-/** Another manager owns what Serin would have to write, or points clients at the target: it is left alone. */
-function isForeign(f: Facts): boolean {
-  return (
-    f.o.objects.apexSelects === 'target' || f.o.obstacles.some(one => one.reason === 'FieldOwnedByOther')
-  );
-}
+import { contestedHold } from './repair.ts';
 
 /** The last phase of a promotion: over when nothing is left to clean up. */
 export function finalise(f: Facts): Unnamed {
-  const cleaning = cleanUp(f);
+  const cleaning = cleanUpTarget(f);
   if (cleaning) return cleaning;
   const message = `Revision ${f.run?.revision ?? ''} was promoted and serves all traffic.`;
   return write(
     f,
     { phase: 'Succeeded', history: recorded(f, 'Succeeded', 'Succeeded', message) },
     [say('Succeeded', 'info', message)],
-    [],
+    leftovers(f),
     0,
   );
 }
@@ -115,7 +26,11 @@ export function idle(f: Facts): Unnamed {
   // A release that brings its replicas along starts with them: scaling down first would be in vain.
   const isStarting = started?.actions[0]?.kind === 'storeRevision' && f.o.target?.pausedBy === 'nobody';
   if (isStarting) return started;
-  return cleanUp(f) ?? started ?? act([], 'whenWoken');
+  const cleaning = cleanUpTarget(f);
+  if (cleaning) return cleaning;
+  const left = leftovers(f);
+  if (left.length > 0) return write(f, {}, [], left);
+  return started ?? act([], 'whenWoken');
 }
 
 /** A new revision, or a rejected one that a person retries. */

@@ -308,5 +308,9 @@ export function startPromotion(
       run: { ...run, peakWeight: f.routeWeight, ...(cause === 'verdict' ? { passedAll: true } : {}) },
     },
     [said],
+    // The status goes first, and the template in the same decision: what did not land is written by the next tick.
+    f.o.primary && f.o.stored.has(run.revision) && f.o.primary.revision !== run.revision
+      ? [{ kind: 'primary', revision: run.revision, surge: true, epoch: f.nextEpoch }]
+      : [],
   );
 }

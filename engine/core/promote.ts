@@ -25,6 +25,7 @@ import {
 import { type Facts, formatTime, isNewerThan, isReverted, nextCheckAt, parseTime } from './facts.ts';
 import { isAllReady, isPinned, mayCarry, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
+import { targetRelease } from './cleanUp.ts';
 import { refusal } from './commands.ts';
 
 export function promote(f: Facts): Unnamed {
@@ -149,6 +150,8 @@ function watchPrimary(f: Facts, run: Run, good: RevisionRef, since: number, said
     const peak = run.peakWeight ?? 0;
     return mayReturn(f, run, peak) ? bridge(f, run, peak, message) : toBack(f, message);
   }
+  // No way leads back to the canary from here on: what has drained is let go in the same decision.
+  const releasing = f.statusWeight === 0 ? targetRelease(f) : undefined;
   return write(
     f,
     {
@@ -161,6 +164,7 @@ function watchPrimary(f: Facts, run: Run, good: RevisionRef, since: number, said
       lastPromotedSpec: good.hash,
     },
     [said],
+    releasing ? [releasing] : [],
   );
 }
 
