@@ -157,7 +157,21 @@ function pausedHold(f: Facts): Unnamed {
   return { actions: [], transitions: [], hold: { reason: 'Paused', message }, nextTickMs: undefined };
 }
 
+/** The watch event comes sooner; this is for one that is lost. Milliseconds. */
+const NOTED_MS = 1_000;
+
 function firstStep(f: Facts, run: Run): Unnamed {
+  const { target } = f.o;
+  if (target && target.observedGeneration < target.generation) {
+    // Its controller is about to note the pause: the touch before the first traffic would be in vain.
+    const message = 'The pause of the target has not been noted by its controller yet.';
+    return {
+      actions: [],
+      transitions: [],
+      hold: { reason: 'CanaryNotReady', message },
+      nextTickMs: NOTED_MS,
+    };
+  }
   const weight = nextStep(f.o.settings.steps, 0);
   if (weight === undefined) throw new Error('settings have at least one step');
   const standsAgainst = obstacle(f, run, weight);
