@@ -98,7 +98,16 @@ describe('rendered', () => {
       expect(applied).toMatchObject({ ok: true });
       const deployment = objects.find(object => object.kind === 'Deployment');
       const [container] = deployment.spec.template.spec.containers;
-      expect(parseConfig(container.args, {})).toMatchObject({ kind: 'config' });
+      // Its environment comes from Secrets, which a test cannot render.
+      const environment = {
+        REDIS_URL: 'redis://redis',
+        SLACK_URL: 'https://slack.test/1',
+        EVENT_WEBHOOK_URL: 'https://events.test',
+      };
+      expect(parseConfig(container.args, environment)).toMatchObject({
+        kind: 'config',
+        config: { slackUrl: environment.SLACK_URL, eventWebhook: environment.EVENT_WEBHOOK_URL },
+      });
     },
   );
 

@@ -218,6 +218,21 @@ test('the Canaries say it too, once, and keep the rest of their status', async (
   expect(requests.filter(request => request.method === 'PUT')).toHaveLength(1);
 });
 
+test('under an outdated CRD nothing is written to a Canary that may remember something', async () => {
+  const { start, clock, state, requests } = setUp({ canarySchema: outdatedSchema() });
+  const writtenByUs = (fields: object) => [{ manager: 'serin', fieldsV1: { 'f:status': fields } }];
+  const [old] = state.canaries;
+  Object.assign(old!.metadata, { managedFields: writtenByUs({ 'f:epoch': {}, 'f:phase': {} }) });
+  await start();
+  await clock.advance(60_000);
+  expect(requests.filter(request => request.method === 'PUT')).toEqual([]);
+  Object.assign(old!.metadata, { managedFields: writtenByUs({ 'f:conditions': {} }) });
+  await clock.advance(10_000);
+  expect(state.canaries[0]?.status.conditions).toContainEqual(
+    expect.objectContaining({ type: 'Accepted', reason: 'CrdsOutdated' }),
+  );
+});
+
 test('it ends when it is told to', async () => {
   const { start, met, stopping, clock } = setUp({ isDown: true });
   await start();

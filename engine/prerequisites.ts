@@ -202,12 +202,24 @@ async function tellCanaries(options: PrerequisitesOptions, lacks: readonly Lack[
     const lack = lacks.find(one => one.namespace === undefined || one.namespace === place);
     if (!lack) continue;
     const { items } = await client.list(canaries, place).catch(nothingListed);
-    const untold = items.filter(object => !isTold(object, lack)).slice(0, TOLD_MAX);
+    const untold = items
+      .filter(object => !isTold(object, lack) && mayBeTold(object, lack))
+      .slice(0, TOLD_MAX);
     for (let from = 0; from < untold.length; from += TOLD_AT_ONCE) {
       const batch = untold.slice(from, from + TOLD_AT_ONCE);
       await Promise.all(batch.map(object => tellCanary(options, object, lack)));
     }
   }
+}
+
+/**
+ * Under an outdated CRD every write to an object drops what the engine has remembered in it, which reading does not show
+ * any more; who wrote what is still on record.
+ */
+function mayBeTold({ metadata }: KubernetesObject, lack: Lack): boolean {
+  if (lack.reason !== 'CrdsOutdated') return true;
+  const written = (metadata.managedFields ?? []).map(entry => entry.fieldsV1?.['f:status']);
+  return !written.some(fields => typeof fields === 'object' && fields !== null && 'f:epoch' in fields);
 }
 
 function isTold(object: KubernetesObject, lack: Lack): boolean {
