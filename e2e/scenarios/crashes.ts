@@ -88,8 +88,10 @@ export function crashes(stage: () => Stage): void {
         kubeconfig: proxy.kubeconfig,
         resyncSeconds: 5,
       });
-    let engine = await restart();
+    // It waits for its namespace, which comes with the shop.
+    const starting = restart();
     const shop = await adoptedShop(stage(), namespace);
+    let engine = await starting;
     // The first raise is recorded and never sent, the second lands and is never answered.
     for (const { weight, isSent } of [
       { weight: 20, isSent: false },
@@ -161,8 +163,9 @@ export function crashes(stage: () => Stage): void {
   test.concurrent('killed every few seconds for whole rollouts: each ends as it should', async () => {
     const namespaces = ['stormgood', 'stormbad'];
     const restart = () => stage().engine({ name: 'one', namespaces, resyncSeconds: 5 });
-    let engine = await restart();
+    const starting = restart();
     const [good, bad] = await Promise.all(namespaces.map(namespace => adoptedShop(stage(), namespace)));
+    let engine = await starting;
     if (!good || !bad) throw new Error('there are two shops');
     await Promise.all([good.release('v2'), bad.release('v2', { errorPercent: 100 })]);
     let isOver = false;

@@ -9,12 +9,13 @@ export function metricsOutage(stage: () => Stage): void {
     const namespace = 'blind';
     // Its own, so that the others go on seeing.
     const prometheus = await startPrometheus(stage().rig.kubelet);
-    const engine = await stage().engine({
+    const starting = stage().engine({
       name: 'blind',
       namespaces: [namespace],
       metricsServer: prometheus.url,
     });
     const shop = await adoptedShop(stage(), namespace);
+    const engine = await starting;
     await shop.release('v2');
     await shop.atWeight(20);
     await prometheus.kill();
@@ -54,8 +55,9 @@ export function redisOutages(stage: () => Stage): void {
           redis: { url: redis.url, prefix: namespace },
           resyncSeconds: 5,
         });
-      const engines = await Promise.all([start('one'), start('two')]);
+      const starting = Promise.all([start('one'), start('two')]);
       const shop = await adoptedShop(stage(), namespace);
+      const engines = await starting;
       await shop.release('v2');
       await shop.atWeight(20);
       await strike(redis);
