@@ -61,7 +61,10 @@ export function isStruck(effect: Effect, call: Call): boolean {
       return call.kind !== 'event' && call.kind !== 'watch';
     case 'write':
       return call.isWrite && call.kind !== 'event';
-    default:
+    case 'route':
+    case 'status':
+    case 'target':
+    case 'primary':
       return call.kind === effect;
   }
 }

@@ -94,21 +94,19 @@ function createStage(plan: Plan) {
   }
 
   return {
-    ...{
-      clock,
-      now,
-      note,
-      timeline,
-      hands,
-      cluster,
-      witness,
-      accountant,
-      troubles,
-      state,
-      strikes,
-      strike,
-      verdicts,
-    },
+    clock,
+    now,
+    note,
+    timeline,
+    hands,
+    cluster,
+    witness,
+    accountant,
+    troubles,
+    state,
+    strikes,
+    strike,
+    verdicts,
     violate,
   };
 }
@@ -147,7 +145,7 @@ function enginesOptions(plan: Plan, stage: Stage): EnginesOptions {
 /** Everything that hangs on a change: books, views, checkers, the timeline. */
 function attend(stage: Stage): void {
   const { cluster, witness, accountant, hands, state, note } = stage;
-  let runs = new Map<CanaryView, string>();
+  const runs = new Map<CanaryView, string>();
   cluster.store.subscribe(change => {
     const hand = hands.current();
     const views = witness.observe(change, hand);
@@ -177,7 +175,12 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
   attend(stage);
   const engines = createEngines(enginesOptions(plan, stage));
   const scene: Scene = {
-    ...{ plan, now, startMs: START_MS, witness, accountant, verdicts: stage.verdicts },
+    plan,
+    now,
+    startMs: START_MS,
+    witness,
+    accountant,
+    verdicts: stage.verdicts,
     settledSinceMs: () => state.settledSinceMs,
     calmSinceMs: () => Math.max(state.troubledUntilMs, engines.awakeSinceMs()),
     clockSpreadMs: engines.clockSpreadMs,

@@ -110,7 +110,7 @@ function drawNode(chance: Chance, names: SpecNames, node: JsonSchema, path: stri
   const values = node['enum'] as Json[] | undefined;
   if (values) return chance.pick(values);
   if (node['x-kubernetes-int-or-string']) return chance.whole(1, 9_000);
-  switch (node.type) {
+  switch (node.type ?? 'string') {
     case 'object':
       return drawObject(chance, names, node, path);
     case 'array': {

@@ -1,5 +1,5 @@
 /** Breaks one source text in the way that a mutation says. Pure; an edit that does not fit any more is an error. */
-import type { Mutation } from './list.ts';
+import type { Mutation } from './mutation.ts';
 
 /** @param path of the file, from the root of the repository */
 export function mutated(mutation: Mutation, path: string, source: string): string {

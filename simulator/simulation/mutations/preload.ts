@@ -15,6 +15,8 @@ registerHooks({
     if (!url.startsWith('file:')) return loaded;
     const path = relative(root, fileURLToPath(url));
     if (!files.has(path)) return loaded;
-    return { ...loaded, source: mutated(mutation, path, String(loaded.source)) };
+    const { source } = loaded;
+    const text = typeof source === 'string' ? source : Buffer.from(source as Uint8Array).toString('utf8');
+    return { ...loaded, source: mutated(mutation, path, text) };
   },
 });

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { playSeeds } from '../pool.ts';
 import type { Answered } from '../worker.ts';
-import { type Mutation, MUTATIONS } from './list.ts';
+import { MUTATIONS } from './list.ts';
+import type { Mutation } from './mutation.ts';
 
 /** Within so many seeds each broken engine has to be noticed. */
 export const SEEDS_MAX = 60;

@@ -1,0 +1,95 @@
+/** Promotion, the way back, and stored templates. */
+import { core, shell, type Mutation } from './mutation.ts';
+
+export const promoting: readonly Mutation[] = [
+  {
+    name: 'target-read-again',
+    says: 'promotes what the target has now, not what was judged',
+    edits: [
+      shell(
+        'controller/act.ts',
+        `  const desired = primaryOf({`,
+        `  if (primary && target) stored.data = { ...stored.data, template: target.spec.template };
+  const desired = primaryOf({`,
+      ),
+    ],
+  },
+  {
+    name: 'undo-without-stored-template',
+    says: 'goes back to what the target has, because it has not kept the last good template',
+    edits: [
+      core(
+        'promote.ts',
+        `    return act([{ kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch }]);
+  }
+  if (isAllReady(primary, good)`,
+        `    return act([{ kind: 'primary', revision: f.o.target?.revision ?? good, surge: true, epoch: f.nextEpoch }]);
+  }
+  if (isAllReady(primary, good)`,
+      ),
+    ],
+  },
+  {
+    name: 'no-surge',
+    says: "rolls the primary by the target's own strategy, which may take the only pod away",
+    edits: [
+      shell(
+        'workloads/deployment.ts',
+        `  if (input.surge && strategy.type !== 'Recreate') {`,
+        `  if (input.surge && strategy.type === 'Recreate') {`,
+      ),
+    ],
+  },
+  {
+    name: 'promoted-before-it-is-ready',
+    says: 'returns traffic to a primary that is still rolling',
+    edits: [
+      core(
+        'promote.ts',
+        `  if (isAllReady(primary, run.revision) && primaryHasEndpoint(f.o)) {
+    // The move`,
+        `  if (primary.revision === run.revision) {
+    // The move`,
+      ),
+      core(
+        'promote.ts',
+        `  if (!isAllReady(f.o.primary, run.revision) || !primaryHasEndpoint(f.o)) {
+    return toBack(f, \`The primary lost pods of revision \${run.revision} while traffic`,
+        `  if (f.o.primary?.revision !== run.revision) {
+    return toBack(f, \`The primary lost pods of revision \${run.revision} while traffic`,
+      ),
+      core(
+        'promote.ts',
+        `  if (!isAllReady(f.o.primary, good.hash) || !primaryHasEndpoint(f.o)) {`,
+        `  if (f.o.primary?.revision !== good.hash) {`,
+      ),
+    ],
+  },
+  {
+    name: 'last-good-too-early',
+    says: 'forgets the last good revision before the new primary has been watched',
+    edits: [core('promote.ts', `  if (f.o.now < bakedAt) return act([], until(f, bakedAt));\n`, ``)],
+  },
+  {
+    name: 'last-good-forgotten',
+    says: 'deletes the stored template of the last good revision',
+    edits: [
+      core('idle.ts', `    status.lastGood?.hash,\n`, ``),
+      core('idle.ts', `    status.promoted?.hash,\n`, ``),
+      core('idle.ts', `    f.o.primary?.revision,\n`, ``),
+      core('idle.ts', `    ...promotedBefore.map(one => one.revision),\n`, ``),
+    ],
+  },
+  {
+    name: 'rejected-starts-again',
+    says: 'starts a revision that was rolled back without being asked',
+    edits: [
+      core(
+        'idle.ts',
+        `  if (!isRetry && (isPromoted || isSeen)) return undefined;
+  if (f.run && !isRetry && !isNewerThan(f.o, f.run)) return undefined;`,
+        `  if (!isRetry && isPromoted) return undefined;`,
+      ),
+    ],
+  },
+];
