@@ -43,6 +43,7 @@ const whole =
     chance.whole(least, most);
 
 const HINTS: Readonly<Record<string, Hint>> = {
+  'spec.provider': { draw: () => 'smi:v1alpha2' },
   'spec.targetRef': {
     draw: (_chance, { target }) => ({ apiVersion: 'apps/v1', kind: 'Deployment', name: target }),
   },

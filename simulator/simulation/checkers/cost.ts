@@ -33,7 +33,7 @@ export const cost: Rule = {
           );
       },
       onAnswer(answer) {
-        if (!isQuiet()) return;
+        if (!isQuiet() || answer.askedAtMs < scene.settledSinceMs() + REST_MS) return;
         const view = scene.witness.canaries.find(
           one => one.plan.namespace === answer.namespace && answer.workload.startsWith(one.plan.target),
         );

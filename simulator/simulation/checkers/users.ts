@@ -31,7 +31,7 @@ export const users: Rule = {
           if (object.kind === 'Service' && type === 'DELETED')
             report(view, `Service ${object.metadata.name} was deleted`);
           if (object.kind === 'TrafficSplit' && type === 'DELETED')
-            report(view, `the route ${object.metadata.name} was deleted`);
+            watchRouteGone(view, knownSince(view, hand), report);
           if (object.kind === 'Service' && object.metadata.name === apex)
             watchApex(view, knownSince(view, hand), report);
           if (object.kind === 'Canary' && object.metadata.name === name && type === 'DELETED')
@@ -68,6 +68,16 @@ function watchApex(view: CanaryView, fromMs: number, report: Report): void {
   if (!arm) return report(view, `the apex Service was pointed at ${selected || 'nothing'}`);
   if (!arm.held(fromMs - CONTROLLER_MS, pods => [...pods].some(([, count]) => count.ready > 0)))
     report(view, `the apex Service was pointed at ${selected}, which had no ready pod`);
+}
+
+/** Without the route clients go where the apex Service selects: at the end, to a target that serves. */
+function watchRouteGone(view: CanaryView, fromMs: number, report: Report): void {
+  const hasPods = view.targetPods.held(fromMs, pods => [...pods].some(([, count]) => count.ready > 0));
+  if (view.isDeleting && view.apexSelects.current() === view.plan.target && hasPods) return;
+  report(
+    view,
+    `the route was deleted and the apex Service selects ${view.apexSelects.current() || 'nothing'}`,
+  );
 }
 
 /** A Canary is let go when its target serves by itself. */

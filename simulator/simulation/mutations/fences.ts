@@ -8,10 +8,19 @@ export const fences: readonly Mutation[] = [
     edits: [
       core(
         'write.ts',
-        `      { kind: 'status', status },
-      { kind: 'route', mode: 'raise', split, stamp },`,
-        `      { kind: 'route', mode: 'raise', split, stamp },
-      { kind: 'status', status },`,
+        `actions: [{ kind: 'status', status }, ...touchTarget(f), { kind: 'route', mode: 'raise', split, stamp }],`,
+        `actions: [...touchTarget(f), { kind: 'route', mode: 'raise', split, stamp }, { kind: 'status', status }],`,
+      ),
+    ],
+  },
+  {
+    name: 'target-not-touched',
+    says: 'raises from 0 without a write that a late scale-down or un-pause would meet',
+    edits: [
+      core(
+        'write.ts',
+        `  return f.routeWeight === 0 ? [{ kind: 'target', epoch: f.nextEpoch }] : [];`,
+        `  return f.routeWeight < 0 ? [{ kind: 'target', epoch: f.nextEpoch }] : [];`,
       ),
     ],
   },

@@ -53,8 +53,10 @@ export const judging: readonly Mutation[] = [
     edits: [
       core(
         'progress.ts',
-        `  if (now < dueAt && !isForThis)`,
-        `  if (now < dueAt - settings.intervalMs && !isForThis)`,
+        `  if (now < dueAt)
+    return {`,
+        `  if (now < dueAt - settings.intervalMs)
+    return {`,
       ),
     ],
   },

@@ -20,12 +20,10 @@ export const promoting: readonly Mutation[] = [
     edits: [
       core(
         'promote.ts',
-        `    return act([{ kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch }]);
-  }
-  if (isAllReady(primary, good)`,
-        `    return act([{ kind: 'primary', revision: f.o.target?.revision ?? good, surge: true, epoch: f.nextEpoch }]);
-  }
-  if (isAllReady(primary, good)`,
+        `    return fenced(f, { kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch });
+  if (isAllReady`,
+        `    return fenced(f, { kind: 'primary', revision: f.o.target?.revision ?? good, surge: true, epoch: f.nextEpoch });
+  if (isAllReady`,
       ),
     ],
   },
@@ -74,10 +72,10 @@ export const promoting: readonly Mutation[] = [
     name: 'last-good-forgotten',
     says: 'deletes the stored template of the last good revision',
     edits: [
-      core('idle.ts', `    status.lastGood?.hash,\n`, ``),
-      core('idle.ts', `    status.promoted?.hash,\n`, ``),
-      core('idle.ts', `    f.o.primary?.revision,\n`, ``),
-      core('idle.ts', `    ...promotedBefore.map(one => one.revision),\n`, ``),
+      core('cleanUp.ts', `    status.lastGood?.hash,\n`, ``),
+      core('cleanUp.ts', `    status.promoted?.hash,\n`, ``),
+      core('cleanUp.ts', `    f.o.primary?.revision,\n`, ``),
+      core('cleanUp.ts', `    ...promotedBefore.map(one => one.revision),\n`, ``),
     ],
   },
   {

@@ -66,8 +66,8 @@ export const shellMutations: readonly Mutation[] = [
     edits: [
       shell(
         'controller/observe.ts',
-        `    .filter(store => store.liveAt() < oldest)`,
-        `    .filter(store => store.liveAt() < oldest - 1e12)`,
+        `    .filter(store => store.liveAt(namespace) < oldest)`,
+        `    .filter(store => store.liveAt(namespace) < oldest - 1e12)`,
       ),
       shell('kubernetes/watch.ts', `const IDLE_MS = 80_000;`, `const IDLE_MS = 8_000_000;`),
     ],
@@ -98,7 +98,7 @@ export const shellMutations: readonly Mutation[] = [
     edits: [
       shell(
         'kubernetes/store.ts',
-        `    remove(key);
+        `    entries.remove(key);
     return [{ object: transformed(incoming), deleted: true }];`,
         `    return [{ object: transformed(incoming), deleted: true }];`,
       ),
