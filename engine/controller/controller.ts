@@ -12,6 +12,7 @@ import { isAllReady } from '../core/readiness.ts';
 import { ApiError, objectKey, type KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName } from '../workloads/deployment.ts';
 import { act } from './act.ts';
+import { hasLookedAgain } from './confirm.ts';
 import { observe, type Sighting } from './observe.ts';
 import { alertsTo, refersTo } from './references.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -135,9 +136,15 @@ export function createController(parts: Parts): Controller {
     mode: TickMode,
     judgement?: Judgement,
   ): Promise<{ next: number | undefined | 'again' } | { measure: 'canary' | 'primary'; sighting: Sighting }> {
-    const sighting = look(key, judgement);
+    const decideNow = mode === 'lowerOnly' ? decideInSilence : decide;
+    let sighting = look(key, judgement);
     if (!sighting) return { next: undefined };
-    const decision = (mode === 'lowerOnly' ? decideInSilence : decide)(sighting.observation);
+    let decision = decideNow(sighting.observation);
+    if (await hasLookedAgain(world, sighting, decision)) {
+      sighting = look(key, judgement);
+      if (!sighting) return { next: undefined };
+      decision = decideNow(sighting.observation);
+    }
     if (decision.measure) return { measure: decision.measure, sighting };
     return { next: await carryOut(key, sighting, decision) };
   }
@@ -214,8 +221,12 @@ export function createController(parts: Parts): Controller {
     const first = sighting && decideUrgent(sighting.observation);
     if (!sighting || !first) return;
     const work = async () => {
-      const now = look(key);
-      const decision = now && decideUrgent(now.observation);
+      let now = look(key);
+      let decision = now && decideUrgent(now.observation);
+      if (now && decision && (await hasLookedAgain(world, now, decision))) {
+        now = look(key);
+        decision = now && decideUrgent(now.observation);
+      }
       if (now && decision) await carryOut(key, now, decision);
     };
     const failed = (error: unknown) => listener.failed(key, String(error));
