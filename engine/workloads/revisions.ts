@@ -31,7 +31,25 @@ const CONTROLLER_LABEL = 'pod-template-hash';
 /** On the primary's pods: the revision whose template they were copied from. */
 export const REVISION_ANNOTATION = 'serin.dev/revision';
 
+/** Versions of objects come much more often than templates, and the canonical form costs ten times its size in objects. */
+const KNOWN_TEMPLATES_MAX = 8_192;
+/** From the hash of a template's JSON as it was received to its revision, the latest last. */
+const knownTemplates = new Map<string, string>();
+
 export function hashTemplate(template: any): string {
+  const received = createHash('sha1')
+    .update(JSON.stringify(template ?? null))
+    .digest('base64');
+  const known = knownTemplates.get(received);
+  if (known) return known;
+  const revision = hashCanonical(template);
+  knownTemplates.set(received, revision);
+  const [oldest] = knownTemplates.keys();
+  if (knownTemplates.size > KNOWN_TEMPLATES_MAX && oldest !== undefined) knownTemplates.delete(oldest);
+  return revision;
+}
+
+function hashCanonical(template: any): string {
   const { [CONTROLLER_LABEL]: _hash, ...labels } = template?.metadata?.labels ?? {};
   const { creationTimestamp: _created, ...metadata } = template?.metadata ?? {};
   const text = canonicalJson({ ...template, metadata: { ...metadata, labels } });
