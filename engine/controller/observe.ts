@@ -2,11 +2,11 @@
  * Gathers one immutable observation of a canary from the watch caches, without any request. What the caches do not
  * hold (companions of the target, trouble of pods) is read by `inspect.ts` and handed in as obstacles.
  */
-import { type Canary, decodeCanary, formatProblem } from '../api/decode.ts';
+import { type Canary, formatProblem } from '../api/decode.ts';
 import type { CanaryStatus } from '../api/status.ts';
 import { parseCommand } from '../core/commands.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
-import { type Settings, settingsOf } from '../core/settings.ts';
+import type { Settings } from '../core/settings.ts';
 import type { KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName, type SelectorLabel, selectorLabelOf, workloadOf } from '../workloads/deployment.ts';
 import {
@@ -19,6 +19,7 @@ import {
 import type { RouteNames } from '../../steppers/stepper.ts';
 import { providerProblems } from './providerProblem.ts';
 import { referenceProblems } from './references.ts';
+import { cachedSettings, decodedOf, forgetDecoded, metadataOf } from './decoded.ts';
 import { CACHE_LIVE_MS, FINALIZER, OWNER_LABEL, type Stores, type World } from './world.ts';
 
 /** The observation and the very objects that it was made of: the preconditions of the writes that follow. */
@@ -51,9 +52,12 @@ export type Sight =
 
 export function observe(world: World, namespace: string, name: string, inputs: Inputs): Sight {
   const object = world.stores.canaries.get(namespace, name);
-  if (!object) return { kind: 'gone' };
+  if (!object) {
+    forgetDecoded(world.stores.canaries, namespace, name);
+    return { kind: 'gone' };
+  }
   if (world.memory.isLost(object)) return { kind: 'forgotten' };
-  const decoded = decodedOf(object);
+  const decoded = decodedOf(world.stores.canaries, object);
   const problems: Problem[] = decoded.ok
     ? [
         ...world.lacks(namespace),
@@ -70,35 +74,6 @@ export function observe(world: World, namespace: string, name: string, inputs: I
     : inputs.lastAccepted && { ...inputs.lastAccepted, ...metadataOf(object) };
   if (!canary) return { kind: 'refused', object, problems };
   return { kind: 'seen', sighting: sight(world, object, canary, problems, inputs) };
-}
-
-type Decoded = ReturnType<typeof decodeCanary>;
-const decodedObjects = new WeakMap<KubernetesObject, Decoded>();
-
-/** Objects of the cache are never changed, and each is looked at several times: before and in a tick, and on each wake. */
-function decodedOf(object: KubernetesObject): Decoded {
-  const known = decodedObjects.get(object);
-  if (known) return known;
-  const decoded = decodeCanary(object);
-  decodedObjects.set(object, decoded);
-  return decoded;
-}
-
-function metadataOf(object: KubernetesObject): Partial<Canary> {
-  const {
-    generation = 0,
-    resourceVersion = '',
-    annotations = {},
-    finalizers = [],
-    deletionTimestamp,
-  } = object.metadata;
-  return {
-    generation,
-    resourceVersion,
-    annotations,
-    finalizers,
-    ...(deletionTimestamp ? { deletionTimestamp } : {}),
-  };
 }
 
 /** Problems that one object alone does not show: another Canary, older, on the same target; what it refers to. */
@@ -145,7 +120,7 @@ function sight(
 ): Sighting {
   const { stores } = world;
   const { namespace } = canary;
-  const settings = settingsOf(canary, world.defaults);
+  const settings = cachedSettings(canary, world.defaults);
   const names = namesOf(namespace, settings);
   const target = stores.deployments.get(namespace, names.target);
   const primary = stores.deployments.get(namespace, names.primaryWorkload);
