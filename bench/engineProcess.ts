@@ -12,6 +12,8 @@ export interface EngineProcess {
   runsAt: number;
   /** One value of its own metrics page: the sum over all series of this name. */
   metric(name: string): Promise<number>;
+  /** The text of its metrics page. */
+  metricsPage(): Promise<string>;
   end(signal?: NodeJS.Signals): Promise<void>;
 }
 
@@ -48,13 +50,14 @@ export async function startEngineProcess(options: EngineOptions): Promise<Engine
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const runsAt = await untilItRuns(child);
+  const metricsPage = async () => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   return {
     pid: child.pid ?? 0,
     startedAt,
     runsAt,
+    metricsPage,
     async metric(name) {
-      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-      return text
+      return (await metricsPage())
         .split('\n')
         .filter(line => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
         .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
