@@ -83,6 +83,8 @@ export async function startRig(): Promise<Rig> {
         service: 'web',
         namespace,
         requestsPerSecond,
+        // A machine that stands still for seconds must not make the users miss anything.
+        concurrency: 1_000,
       }),
     until,
     async phase(namespace, phase, deadlineMs = 60_000) {
