@@ -3,7 +3,6 @@
  * same retake of a take-away (which is the engine's own `retakeAway`). Each clause names the line that it mirrors; when
  * `act.ts` changes, this file has to.
  */
-import { observedRoute, say } from './route.ts';
 import { type OwnedStep, writeOwned } from './actingOwned.ts';
 import type { Emit, Model } from './model.ts';
 import {
@@ -33,6 +32,7 @@ import {
   judgeStatusWrite,
   judgeTargetWrite,
 } from './properties.ts';
+import { observedRoute, say } from './route.ts';
 
 /** `LOWER_TRIES_MAX` in act.ts is 5; what two conflicts cannot show, five do not show within these budgets. */
 export const TRIES_MAX = 2;
@@ -43,6 +43,8 @@ const TARGET_BIT = thingBit('target');
 const PRIMARY_BIT = thingBit('primary');
 
 type RouteStep = Extract<Step, { kind: 'route' }>;
+
+const afterFirst = (pending: Pending): Pending => ({ ...pending, steps: pending.steps.slice(1) });
 
 export function createActing(model: Model) {
   const { pools, engine } = model;
@@ -182,7 +184,7 @@ export function createActing(model: Model) {
     const next = [...state];
     place(next, index, step, false);
     next[OWNED] = pools.owned.intern({ ...owned, hasRoute: true });
-    goOn(next, index, { ...pending, steps: pending.steps.slice(1) });
+    goOn(next, index, afterFirst(pending));
     emit(next, () => `W${index}: route created as ${say(step.route)}`);
   }
 
@@ -200,7 +202,7 @@ export function createActing(model: Model) {
     const violation = judgeRouteWrite(model, state, pending, step);
     const next = [...state];
     place(next, index, step, false);
-    goOn(next, index, { ...pending, steps: pending.steps.slice(1) });
+    goOn(next, index, afterFirst(pending));
     emit(next, () => `W${index}: ${label}`, violation);
     if (budgetOf(state, 'lost') === 0 || violation) return;
     // A timeout is 'unsure': the same action stays, and goes on with the read.
@@ -238,7 +240,7 @@ export function createActing(model: Model) {
     const next = [...state];
     absorbRoute(next, index);
     if (answer.kind === 'landed') {
-      goOn(next, index, { ...pending, steps: pending.steps.slice(1) });
+      goOn(next, index, afterFirst(pending));
       emit(next, () => `W${index}: reads the route: its take-away has landed`);
       return;
     }
@@ -317,7 +319,7 @@ export function createActing(model: Model) {
         });
         if (step.pausedBy === 'engine') next[GHOST] = (next[GHOST] as number) & ~TAMPERED;
       },
-      { ...pending, steps: pending.steps.slice(1) },
+      afterFirst(pending),
     );
   }
 
@@ -345,7 +347,7 @@ export function createActing(model: Model) {
         const { isSurging } = step;
         next[PRIMARY] = pools.spec.intern({ ...spec, isObserved: false, template: step.revision, isSurging });
       },
-      { ...pending, steps: pending.steps.slice(1) },
+      afterFirst(pending),
     );
   }
 
@@ -360,7 +362,7 @@ export function createActing(model: Model) {
     const next = [...state];
     const label = writeOwned(model, next, index, pending, step);
     if (label === undefined) return conflict(state, index, step.kind, emit);
-    goOn(next, index, { ...pending, steps: pending.steps.slice(1) });
+    goOn(next, index, afterFirst(pending));
     emit(next, () => `W${index}: ${label}`);
   }
 
@@ -392,14 +394,5 @@ export function createActing(model: Model) {
     }
   }
 
-  /** The process dies: what it held and what it was about to do is gone. */
-  function crash(state: readonly number[], index: number, emit: Emit): void {
-    if (budgetOf(state, 'crash') === 0 || state[WORKER + index] === model.idle) return;
-    const next = [...state];
-    next[WORKER + index] = model.idle;
-    spend(next, 'crash');
-    emit(next, () => `W${index}: dies`);
-  }
-
-  return { act, crash };
+  return { act };
 }

@@ -241,6 +241,15 @@ export function createCluster(model: Model) {
     return pools.worker.intern(worker);
   }
 
+  /** The process dies: what it held and what it was about to do is gone. */
+  function crash(state: readonly number[], index: number, emit: Emit): void {
+    if (budgetOf(state, 'crash') === 0 || state[WORKER + index] === model.idle) return;
+    const next = [...state];
+    next[WORKER + index] = model.idle;
+    spend(next, 'crash');
+    emit(next, () => `W${index}: dies`);
+  }
+
   /** One unit of time. Nothing is handed out when no rule could tell. */
   function time(state: readonly number[], emit: Emit): void {
     const next = [...state];
@@ -254,6 +263,7 @@ export function createCluster(model: Model) {
   }
 
   return {
+    crash,
     workloads,
     flaps,
     users,

@@ -99,7 +99,10 @@ async function main(): Promise<number> {
   });
   const isWhole =
     values.scenario === undefined && values.mutation === undefined && values.states === undefined;
-  console.log(`${states} states in ${seconds(performance.now() - begun)}, ${failures} failures`);
+  const megabytes = Math.round(process.resourceUsage().maxRSS / 1_024);
+  console.log(
+    `${states} states in ${seconds(performance.now() - begun)}, at most ${megabytes} MB, ${failures} failures`,
+  );
   if (isWhole && states < STATES_MIN) {
     console.log(`fewer than ${STATES_MIN} states were explored`);
     return 1;

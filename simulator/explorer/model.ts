@@ -77,7 +77,7 @@ export interface Scenario {
 }
 
 /**
- * `first`: the first step is taken. `late…`: it is taken by a run whose predecessor has a take-away on its way still,
+ * `first`: the first step is taken, `last`: the last one. `late…`: it is taken by a run whose predecessor has a take-away on its way still,
  * in a worker that froze before its first write.
  */
 export type Start =
@@ -85,6 +85,7 @@ export type Start =
   | 'released'
   | 'ready'
   | 'first'
+  | 'last'
   | 'promoting'
   | 'shifting'
   | 'baking'

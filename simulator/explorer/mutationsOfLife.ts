@@ -102,7 +102,7 @@ const pinning: readonly Mutation[] = [
   {
     name: 'targetWithoutVersion',
     says: 'the target is written without its version',
-    scenarios: ['beginning', 'release', 'delete'],
+    scenarios: ['deleteFailed'],
     slips: ['targetWithoutVersion'],
   },
 ];
@@ -111,7 +111,7 @@ const promotion: readonly Mutation[] = [
   {
     name: 'primaryNotStamped',
     says: 'the way back does not write a primary that has the last good template already',
-    scenarios: ['promotionRevert'],
+    scenarios: ['lastStep'],
     see(o) {
       if (o.status.stage === 'back' && o.primary && o.primary.revision === o.status.lastGood?.hash)
         o.primary.isSurging = true;
@@ -143,11 +143,12 @@ const promotion: readonly Mutation[] = [
   {
     name: 'promotesTarget',
     says: 'what is promoted is read from the target, not from the stored revision',
-    scenarios: ['promotionRelease', 'promotionRevert'],
+    scenarios: ['lastStep'],
     answer(o, decision) {
-      for (const action of decision.actions)
-        if (action.kind === 'primary' && o.status.stage === 'primary' && o.target)
-          action.revision = o.target.revision;
+      for (const action of decision.actions) {
+        const isPromotion = action.kind === 'primary' && action.revision === o.status.run?.revision;
+        if (isPromotion && o.target) action.revision = o.target.revision;
+      }
       return decision;
     },
   },

@@ -48,7 +48,10 @@ function judgeAction(o: Observation, decision: Decision, action: Action): string
     case 'status':
       return judgeRecord(o, decision, action.status);
     case 'primary': {
-      const { phase, stage, lastGood, run, lastAppliedSpec } = o.status;
+      // A status that is written before it in the same decision has landed by then.
+      const record = decision.actions.find(one => one.kind === 'status');
+      const status = record?.kind === 'status' ? record.status : o.status;
+      const { phase, stage, lastGood, run, lastAppliedSpec } = status;
       if (action.revision === o.primary?.revision || action.revision === lastGood?.hash) return undefined;
       const isSkip = stage === 'skip' && action.revision === lastAppliedSpec;
       const isPromoted = action.revision === run?.revision && stage !== 'back';

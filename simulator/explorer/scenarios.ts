@@ -90,6 +90,7 @@ const caches: readonly Scenario[] = [
 
 /** From the last step to the end, and every way back. */
 const promotions: readonly Scenario[] = [
+  { ...base, name: 'lastStep', from: ['last'], budgets: { revert: 1, release: 1, crash: 1 } },
   { ...base, name: 'promotion', from: ['promoting'], budgets: { flap: 2, fail: 2 } },
   {
     ...base,

@@ -52,7 +52,7 @@ export function createSuccessors(model: Model) {
     for (let index = 0; index < model.scenario.workers; index++) {
       if (model.worker(state, index).pending) acting.act(state, index, emit);
       else deciding.decide(state, index, emit);
-      acting.crash(state, index, emit);
+      cluster.crash(state, index, emit);
     }
   }
 

@@ -115,6 +115,8 @@ function isAt(model: Model, state: readonly number[], start: Start): boolean {
     case 'lateTakeAway':
     case 'lateAbort':
       return phase === 'Progressing' && weight === steps[0];
+    case 'last':
+      return phase === 'Progressing' && weight === steps.at(-1);
     case 'promoting':
       return phase === 'Promoting';
     case 'shifting':
