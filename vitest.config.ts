@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     // Scenarios of the end-to-end tests wait far more than they work; each has a namespace of its own.
-    maxConcurrency: 12,
+    maxConcurrency: 6,
     projects: [
       {
         test: {
