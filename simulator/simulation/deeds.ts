@@ -195,20 +195,15 @@ export function createDeeds(options: DeedsOptions): Deeds {
           next.spec = item.spec;
         });
       case 'breakSpec': {
-        const before = store.get(CANARY, canary.namespace, canary.name)?.spec;
+        const ingressRef = { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', name: 'web' };
         change('user', CANARY, canary, canary.name, next => {
-          next.spec = {
-            ...next.spec,
-            ingressRef: { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', name: 'web' },
-          };
+          next.spec = { ...next.spec, ingressRef };
         });
-        if (before)
-          afterwards(item.forMs, () =>
-            change('user', CANARY, canary, canary.name, next => {
-              next.spec = before;
-            }),
-          );
-        return;
+        return afterwards(item.forMs, () =>
+          change('user', CANARY, canary, canary.name, next => {
+            delete next.spec.ingressRef;
+          }),
+        );
       }
       case 'suspend': {
         const set = (suspend: boolean) =>
@@ -240,7 +235,8 @@ export function createDeeds(options: DeedsOptions): Deeds {
           next.spec.replicas = item.replicas;
         });
       case 'deleteTarget': {
-        const { version } = view.target.current();
+        const { version, exists } = view.target.current();
+        if (!exists) return;
         remove('user', DEPLOYMENT, canary, canary.target);
         return afterwards(item.againAfterMs, () =>
           create('user', targetOf(canary, version, behaviours[item.canary]!.get(version) ?? GOOD_BEHAVIOUR)),

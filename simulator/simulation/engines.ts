@@ -49,6 +49,8 @@ export interface EnginesOptions {
 export interface Engines {
   start(): void;
   streams(engine: number): Streams;
+  /** Something of this kind has changed in the API. */
+  changed(kind: string): void;
   step(engine: number, byMs: number): void;
   /** True when this engine runs and is not frozen. */
   isAwake(engine: number): boolean;
@@ -119,6 +121,10 @@ export function createEngines(options: EnginesOptions): Engines {
   return {
     start: () => plan.engines.forEach((_engine, index) => begin(index)),
     streams: index => slots[index]!.streams!,
+    changed(kind) {
+      const resource = kind === 'Canary' ? 'canaries' : `${kind.toLowerCase()}s`;
+      for (const slot of slots) slot.streams?.changed(resource);
+    },
     step(index, byMs) {
       const slot = slots[index]!;
       slot.offsets.set(clock.now(), slot.offsets.current() + byMs);
@@ -134,7 +140,8 @@ export function createEngines(options: EnginesOptions): Engines {
       const drift = Math.max(...plan.engines.map(engine => Math.abs(engine.driftPpm))) / 1e6;
       // A process that starts again takes the machine's time, drift included.
       const drifted = 2 * drift * (clock.now() - fromMs) + drift * (clock.now() - startedAtMs);
-      return Math.max(...offsets) - Math.min(...offsets) + drifted;
+      // The API server's clock, by which objects are dated, is right.
+      return Math.max(0, ...offsets) - Math.min(0, ...offsets) + drifted;
     },
     stop() {
       for (const slot of slots) slot.process?.kill();

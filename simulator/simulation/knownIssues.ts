@@ -20,6 +20,18 @@ export const KNOWN_ISSUES: readonly KnownIssue[] = [
     seed: 9,
     is: ({ checker }, plan) => (checker === 'storm' || checker === 'cost') && plan.engines.length > 1,
   },
+  {
+    name: 'route-without-a-stamp',
+    says: 'somebody strips the stamp from a route that gives the canary traffic, and the traffic stays there unjudged, for ever',
+    seed: 78,
+    is: violation => violation.message.includes('its route has no stamp that could be read'),
+  },
+  {
+    name: 'apex-given-back-to-nothing',
+    says: 'a foreign selector that was repaired is remembered as the original one, and given back when the Canary is deleted',
+    seed: 125,
+    is: violation => violation.message.includes('the apex Service was pointed at elsewhere'),
+  },
 ];
 
 export function knownIssueOf(violation: Violation, plan: Plan): KnownIssue | undefined {

@@ -35,6 +35,9 @@ export interface NetworkOptions {
   refusal(call: Call): StatusError | undefined;
 }
 
+/** The longest that the tries of one take-away may take. */
+const CHAIN_MS = 60_000;
+
 const REASONS: Record<number, [reason: string, message: string]> = {
   403: ['Forbidden', 'is forbidden: User "serin" cannot do this'],
   409: ['Conflict', 'Operation cannot be fulfilled: the object has been modified'],
@@ -53,6 +56,19 @@ export function refusalOf(code: number, retryAfterSeconds = 0): StatusError {
 export function createNetwork(options: NetworkOptions): Transport {
   const { clock, engine, process, server, strikes, streams, hands, lagMs } = options;
 
+  const asks: { name: string; atMs: number; knewAtMs: number }[] = [];
+
+  /** A take-away that meets a newer route reads it and writes again: it still rests on what was known at first. */
+  function knewAt(call: Call): number {
+    const atMs = clock.now();
+    const knewAtMs = streams.knownUpTo();
+    if (call.resource !== 'trafficsplits' || call.name === '') return knewAtMs;
+    while (asks.length > 0 && asks[0]!.atMs < atMs - CHAIN_MS) asks.shift();
+    asks.push({ name: `${call.namespace}/${call.name}`, atMs, knewAtMs });
+    const chain = asks.filter(one => one.name === `${call.namespace}/${call.name}`);
+    return Math.min(...chain.map(one => one.knewAtMs));
+  }
+
   function later(delayMs: number, work: () => void): void {
     clock.setTimer(work, delayMs);
   }
@@ -70,7 +86,7 @@ export function createNetwork(options: NetworkOptions): Transport {
         who: 'engine',
         engine,
         askedAtMs: clock.now(),
-        knewAtMs: streams.knownUpTo(),
+        knewAtMs: knewAt(call),
       };
       const fault = call.kind === 'event' ? undefined : strikes.onCall(engine, call);
       if (fault?.kind === 'crash' && fault.moment === 'before') return options.crash(fault.downMs);

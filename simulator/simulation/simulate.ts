@@ -9,7 +9,7 @@ import type { Checker, Scene, Violation } from './checkers/checker.ts';
 import { createCheckers } from './checkers/registry.ts';
 import { createCluster } from './cluster.ts';
 import { createDeeds, describe } from './deeds.ts';
-import { createEngines, type EnginesOptions } from './engines.ts';
+import { createEngines, type Engines, type EnginesOptions } from './engines.ts';
 import { createHands } from './hands.ts';
 import { narrate } from './narrate.ts';
 import { type Item, type Plan } from './plan.ts';
@@ -143,11 +143,12 @@ function enginesOptions(plan: Plan, stage: Stage): EnginesOptions {
 }
 
 /** Everything that hangs on a change: books, views, checkers, the timeline. */
-function attend(stage: Stage): void {
+function attend(stage: Stage, engines: Engines): void {
   const { cluster, witness, accountant, hands, state, note } = stage;
   const runs = new Map<CanaryView, string>();
   cluster.store.subscribe(change => {
     const hand = hands.current();
+    engines.changed(change.object.kind);
     const views = witness.observe(change, hand);
     for (const view of views) {
       accountant.accrue(view.index);
@@ -172,8 +173,8 @@ export interface SimulateOptions {
 export async function simulate(plan: Plan, options: SimulateOptions = {}): Promise<Outcome> {
   const stage = createStage(plan);
   const { clock, now, cluster, witness, accountant, state, timeline } = stage;
-  attend(stage);
   const engines = createEngines(enginesOptions(plan, stage));
+  attend(stage, engines);
   const scene: Scene = {
     plan,
     now,

@@ -12,6 +12,8 @@ export interface Streams {
   stall(resource: string, forMs: number): void;
   drop(resource: string): void;
   replay(resource: string): void;
+  /** Something of this resource has changed now. */
+  changed(resource: string): void;
   /** The engine has been told of everything that happened before this moment. */
   knownUpTo(): number;
 }
@@ -20,9 +22,10 @@ interface Stream {
   resource: string;
   cut: () => void;
   isDropped: boolean;
-  /** Nothing is under way: the engine knows everything up to now. */
-  isIdle: boolean;
-  knownMs: number;
+  /** When the engine asked for more last; undefined while a chunk is on its way to it. */
+  waitingSinceMs: number | undefined;
+  /** When what the engine has not been told yet happened, oldest first. */
+  untoldMs: number[];
   recent: string[];
   replays: string[];
 }
@@ -49,19 +52,25 @@ export function createStreams(options: StreamsOptions): Streams {
     });
   }
 
+  /** Asked for more and got nothing since: there is nothing that it has not been told. */
+  function isUpToDate(stream: Stream): boolean {
+    return stream.waitingSinceMs !== undefined && clock.now() > stream.waitingSinceMs;
+  }
+
+  function knownBy(stream: Stream): number {
+    return isUpToDate(stream) ? clock.now() : (stream.untoldMs[0] ?? clock.now());
+  }
+
   async function* paced(stream: Stream, chunks: AsyncIterable<string>): AsyncGenerator<string> {
     const iterator = chunks[Symbol.asyncIterator]();
     try {
       for (;;) {
-        const pending = iterator.next();
-        stream.isIdle = true;
-        closedAtMs.delete(stream.resource);
-        const result = await pending.catch((error: unknown) => {
+        stream.waitingSinceMs = clock.now();
+        const result = await iterator.next().catch((error: unknown) => {
           throw stream.isDropped ? new ApiError('network', 'the connection was reset') : error;
         });
         const readAtMs = clock.now();
-        if (stream.isIdle) stream.knownMs = readAtMs;
-        stream.isIdle = false;
+        stream.waitingSinceMs = undefined;
         if (result.done) return;
         let dueMs = readAtMs + lagMs();
         do {
@@ -70,11 +79,14 @@ export function createStreams(options: StreamsOptions): Streams {
         } while ((stalledUntilMs.get(stream.resource) ?? 0) > clock.now());
         const again = stream.replays.splice(0);
         stream.recent = [...stream.recent, result.value].slice(-RECENT_CHUNKS);
+        // A chunk holds all that had happened when it was read.
+        stream.untoldMs = stream.untoldMs.filter(atMs => atMs > readAtMs);
+        closedAtMs.delete(stream.resource);
         yield again.length > 0 ? [...again, result.value].join('') : result.value;
       }
     } finally {
+      const knownMs = knownBy(stream);
       open.delete(stream);
-      const knownMs = stream.isIdle ? clock.now() : stream.knownMs;
       closedAtMs.set(stream.resource, Math.min(closedAtMs.get(stream.resource) ?? knownMs, knownMs));
       stream.cut();
     }
@@ -86,16 +98,17 @@ export function createStreams(options: StreamsOptions): Streams {
 
   return {
     carry(resource, chunks, cut) {
-      const knownMs = closedAtMs.get(resource) ?? clock.now();
       const stream: Stream = {
         resource,
         cut,
         isDropped: false,
-        isIdle: false,
-        knownMs,
+        waitingSinceMs: undefined,
+        // It takes up where the one before was cut off.
+        untoldMs: closedAtMs.has(resource) ? [closedAtMs.get(resource)!] : [],
         recent: [],
         replays: [],
       };
+      closedAtMs.delete(resource);
       open.add(stream);
       return paced(stream, chunks);
     },
@@ -111,9 +124,14 @@ export function createStreams(options: StreamsOptions): Streams {
       each(resource, stream => {
         stream.replays = [...stream.recent];
       }),
+    changed: resource =>
+      each(resource, stream => {
+        if (isUpToDate(stream)) stream.untoldMs = [];
+        if (stream.untoldMs.at(-1) !== clock.now()) stream.untoldMs.push(clock.now());
+      }),
     knownUpTo() {
       let knownMs = clock.now();
-      for (const stream of open) if (!stream.isIdle) knownMs = Math.min(knownMs, stream.knownMs);
+      for (const stream of open) knownMs = Math.min(knownMs, knownBy(stream));
       for (const atMs of closedAtMs.values()) knownMs = Math.min(knownMs, atMs);
       return knownMs;
     },

@@ -53,6 +53,11 @@ export interface CanaryView {
   /** Undefined while the Canary does not exist. */
   uid: string | undefined;
   isDeleting: boolean;
+  /** When the deletion began. */
+  deletedAtMs: number | undefined;
+  /** Who wrote the route last, and when somebody else than an engine did. */
+  routeHand: Hand['who'];
+  routeTouchedMs: number;
   route: History<RouteView>;
   /** What the route gives the canary; 0 without a route. */
   weight: History<number>;
@@ -182,6 +187,7 @@ export function createWitness(plan: Plan, store: ProcessStore, now: () => number
       view.specs.length = 0;
     }
     view.isDeleting = object.metadata.deletionTimestamp !== undefined;
+    view.deletedAtMs = view.isDeleting ? (view.deletedAtMs ?? atMs) : undefined;
     const { generation = 0 } = object.metadata;
     if (view.specs.at(-1)?.generation !== generation)
       view.specs.push({ atMs, generation, spec: object.spec });
@@ -218,6 +224,8 @@ export function createWitness(plan: Plan, store: ProcessStore, now: () => number
       case 'TrafficSplit':
         if (name !== canary.apex) return false;
         view.route.set(atMs, isGone ? NO_ROUTE : routeViewOf(object, canary));
+        view.routeHand = hand.who;
+        if (hand.who !== 'engine') view.routeTouchedMs = atMs;
         view.weight.set(atMs, view.route.current().canaryWeight);
         view.epoch.set(atMs, view.route.current().epoch);
         return true;
@@ -286,6 +294,9 @@ function createView(plan: CanaryPlan, index: number, atMs: number): CanaryView {
     plan,
     uid: undefined,
     isDeleting: false,
+    deletedAtMs: undefined,
+    routeHand: 'cluster',
+    routeTouchedMs: 0,
     route: createHistory(atMs, NO_ROUTE),
     weight: createHistory(atMs, 0),
     epoch: createHistory(atMs, 0),

@@ -60,5 +60,7 @@ function isBaked(view: CanaryView, scene: Scene, fromMs: number): boolean {
     ...specsSince(view, fromMs).map(spec => durationMsOf(spec.analysis?.bake, intervalMsOf(spec))),
   );
   const sinceMs = view.weight.sinceMs();
+  // Somebody else gave the canary weight meanwhile, and an engine took it back: the watch goes on.
+  if (view.routeTouchedMs >= sinceMs - least - SLACK_MS) return true;
   return scene.now() - sinceMs >= least - SLACK_MS - scene.clockSpreadMs(sinceMs);
 }

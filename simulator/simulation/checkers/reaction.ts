@@ -19,7 +19,10 @@ const REASONS: Readonly<Record<string, (view: CanaryView, status: Json) => boole
     view.target.current().version === versionOf(view, status.lastGood?.hash) &&
     !isGood(view, status),
   'the target has another revision': (view, status) =>
-    isAnalysing(status) && view.target.current().exists && view.target.current().version !== runVersion(view),
+    isAnalysing(status) &&
+    view.target.current().exists &&
+    runVersion(view) !== undefined &&
+    view.target.current().version !== runVersion(view),
   'it was aborted': (view, status) => {
     const last = view.commands.at(-1);
     return (
@@ -31,8 +34,9 @@ const REASONS: Readonly<Record<string, (view: CanaryView, status: Json) => boole
   },
   'it runs other pods than those that are judged': view => {
     const there = [...view.targetPods.current()].filter(([, count]) => count.ready > 0);
-    return there.some(([version]) => version !== runVersion(view));
+    return runVersion(view) !== undefined && there.some(([version]) => version !== runVersion(view));
   },
+  'its route has no stamp that could be read': view => runVersion(view) === undefined,
   'more was routed than recorded': (view, status) =>
     view.route.current().canaryWeight > (status.canaryWeight ?? 0),
   'the run has failed': (_view, status) =>

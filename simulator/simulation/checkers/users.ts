@@ -11,6 +11,12 @@ import { knownSince } from './reading.ts';
 /** The played controllers act on counts that are some milliseconds old. */
 const CONTROLLER_MS = 100;
 
+/** After this a deletion is let go, loudly, whatever the target does. */
+const GIVEN_UP_MS = 5 * 60_000 - 1_000;
+
+/** A Canary is let go after its target was given its marks back, which may take as long as a request. */
+const UNMARK_MS = 12_000;
+
 export const users: Rule = {
   name: 'users',
   says: 'no engine takes the last ready pod, Service or endpoint away from under users',
@@ -35,7 +41,12 @@ export const users: Rule = {
           if (object.kind === 'Service' && object.metadata.name === apex)
             watchApex(view, knownSince(view, hand), report);
           if (object.kind === 'Canary' && object.metadata.name === name && type === 'DELETED')
-            watchRelease(view, knownSince(view, hand), report);
+            watchRelease(
+              view,
+              knownSince(view, hand),
+              scene.now() + scene.clockSpreadMs(scene.now() - GIVEN_UP_MS),
+              report,
+            );
         }
       },
     };
@@ -73,7 +84,9 @@ function watchApex(view: CanaryView, fromMs: number, report: Report): void {
 /** Without the route clients go where the apex Service selects: at the end, to a target that serves. */
 function watchRouteGone(view: CanaryView, fromMs: number, report: Report): void {
   const hasPods = view.targetPods.held(fromMs, pods => [...pods].some(([, count]) => count.ready > 0));
-  if (view.isDeleting && view.apexSelects.current() === view.plan.target && hasPods) return;
+  const selected = view.apexSelects.current();
+  const isElsewhere = selected !== view.plan.target && selected !== `${view.plan.target}-primary`;
+  if (view.isDeleting && (isElsewhere || (selected === view.plan.target && hasPods))) return;
   report(
     view,
     `the route was deleted and the apex Service selects ${view.apexSelects.current() || 'nothing'}`,
@@ -81,11 +94,12 @@ function watchRouteGone(view: CanaryView, fromMs: number, report: Report): void 
 }
 
 /** A Canary is let go when its target serves by itself. */
-function watchRelease(view: CanaryView, fromMs: number, report: Report): void {
+function watchRelease(view: CanaryView, fromMs: number, nowMs: number, report: Report): void {
   const target = view.target.current();
   if (!target.exists || view.apexSelects.current() === '') return;
-  if (view.apexSelects.current() !== view.plan.target)
+  if (view.deletedAtMs !== undefined && nowMs - view.deletedAtMs >= GIVEN_UP_MS) return;
+  if (view.apexSelects.current() === `${view.plan.target}-primary`)
     return report(view, 'the Canary was let go while the apex Service selects the primary');
-  if (!view.targetPods.held(fromMs, pods => [...pods].some(([, count]) => count.ready > 0)))
+  if (!view.targetPods.held(fromMs - UNMARK_MS, pods => [...pods].some(([, count]) => count.ready > 0)))
     report(view, 'the Canary was let go and its target had no ready pod');
 }
