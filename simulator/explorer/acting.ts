@@ -20,7 +20,6 @@ import {
   TARGET,
   thingBit,
   THINGS,
-  WORKER,
 } from './parts.ts';
 import {
   ghostAfterRoute,
