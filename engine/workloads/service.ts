@@ -128,12 +128,24 @@ export function apexPatch(
     metadata: {
       resourceVersion: apex.metadata.resourceVersion,
       annotations: {
-        [ORIGINAL_SELECTOR_ANNOTATION]:
-          at === 'target' ? null : isSameSelector(current, selector) ? original : JSON.stringify(current),
+        [ORIGINAL_SELECTOR_ANNOTATION]: at === 'target' ? null : originalOf(current, selector, original),
       },
     },
     spec: { selector: { ...gone, ...restored } },
   };
+}
+
+/**
+ * What is given back one day: what the apex selects now when those are the target's pods (a chart may have added to it),
+ * otherwise what was remembered before. What somebody pointed it at elsewhere is not to come back.
+ */
+function originalOf(
+  current: Record<string, string>,
+  primary: Record<string, string>,
+  remembered: string | undefined,
+): string {
+  const isTargets = Object.entries(primary).every(([key, value]) => `${current[key]}-primary` === value);
+  return isTargets || remembered === undefined ? JSON.stringify(current) : remembered;
 }
 
 /** Ready endpoints of a Service, by pod. */

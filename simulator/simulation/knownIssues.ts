@@ -26,12 +26,6 @@ export const KNOWN_ISSUES: readonly KnownIssue[] = [
     seed: 78,
     is: violation => violation.message.includes('its route has no stamp that could be read'),
   },
-  {
-    name: 'apex-given-back-to-nothing',
-    says: 'a foreign selector that was repaired is remembered as the original one, and given back when the Canary is deleted',
-    seed: 125,
-    is: violation => violation.message.includes('the apex Service was pointed at elsewhere'),
-  },
 ];
 
 export function knownIssueOf(violation: Violation, plan: Plan): KnownIssue | undefined {
