@@ -95,12 +95,16 @@ export function createMetricsSource(options: MetricsSourceOptions): Analyzer {
     const delayMs = isLate ? LATE_MS : options.lagMs();
     // What a provider says is true when it says it, not when it was asked.
     const measurement = await new Promise<Measurement>(resolve => {
-      signal.addEventListener('abort', () =>
-        resolve({ kind: 'providerError', message: 'no answer in time' }),
-      );
+      // Taken off again: a composite signal that is listened to is never forgotten.
+      const end = (answer: Measurement) => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(answer);
+      };
+      const onAbort = () => end({ kind: 'providerError', message: 'no answer in time' });
+      signal.addEventListener('abort', onAbort);
       clock.setTimer(() => {
         const answer = answerTo(query, scope);
-        process.deliver(() => resolve(answer));
+        process.deliver(() => end(answer));
       }, delayMs);
     });
     if (process.isAlive())

@@ -30,12 +30,14 @@ function work(options: PoolOptions): Promise<void> {
     env: { ...process.env, ...options.environment },
   });
   return new Promise((resolve, reject) => {
-    child.on('exit', code =>
-      code === 0 || code === null ? resolve() : reject(new Error(`a worker ended with ${code}`)),
+    let isDone = false;
+    child.on('exit', (code, signal) =>
+      isDone ? resolve() : reject(new Error(`a worker ended with ${code ?? signal} while it played a seed`)),
     );
     child.on('message', (answered: Answered) => {
       options.onAnswer(answered);
       const seed = options.next();
+      isDone = seed === undefined;
       if (seed === undefined) child.kill();
       else child.send(seed);
     });
