@@ -57,13 +57,16 @@ export function createMeasure(options: MeasureOptions) {
     const { metrics } = observation.settings;
     // A promoted primary is judged by what is known of every workload; custom queries speak of the target alone.
     const asked = arm === 'primary' ? metrics.filter(metric => metric.kind !== 'custom') : metrics;
-    const deadline = new AbortController();
-    const timer = options.world().clock.setTimer(() => deadline.abort(), CHECK_DEADLINE_MS);
-    const limited = AbortSignal.any([signal, deadline.signal]);
+    // Not `AbortSignal.any`: Node never forgets a composite signal that anybody listens to, and analyzers listen.
+    const limit = new AbortController();
+    const cut = () => limit.abort();
+    const timer = options.world().clock.setTimer(cut, CHECK_DEADLINE_MS);
+    signal.addEventListener('abort', cut);
+    if (signal.aborted) cut();
     try {
       const measurements = await Promise.all(
         asked.map(metric =>
-          one(sighting, metric, arm, limited).catch(
+          one(sighting, metric, arm, limit.signal).catch(
             (error: unknown): Measurement => ({
               kind: 'providerError',
               message: `the check failed: ${(error as Error).name}`,
@@ -78,6 +81,7 @@ export function createMeasure(options: MeasureOptions) {
       return { runId: observation.status.run?.id ?? '', epoch, arm, checks, at: options.world().clock.now() };
     } finally {
       timer.cancel();
+      signal.removeEventListener('abort', cut);
     }
   };
 }
