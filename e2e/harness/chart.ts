@@ -20,7 +20,7 @@ export const NAMESPACE = 'serin';
 export const RELEASE = 'serin';
 /** Of the ServiceAccount that the chart makes: the audit log knows this user. */
 export const ENGINE_USER = `system:serviceaccount:${NAMESPACE}:${RELEASE}`;
-const HELM_DEADLINE_MS = 60_000;
+const HELM_DEADLINE_MS = 150_000;
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 
 type Values = Readonly<Record<string, unknown>>;
