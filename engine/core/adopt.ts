@@ -2,7 +2,7 @@
  * Taking a workload over and giving it back, in the order that loses no request. Adoption touches the target last:
  * until the primary is ready and the route points at it, everything serves as it did. Deletion runs the other way.
  */
-import { act, hold, nextStatus, say, touchTarget, type Unnamed, until, write } from './write.ts';
+import { act, hold, nextStatus, release, say, touchTarget, type Unnamed, until, write } from './write.ts';
 import { type Facts, formatTime, parseTime } from './facts.ts';
 import { canaryHasEndpoint, isAllReady, primaryHasEndpoint } from './readiness.ts';
 import type { Workload } from './observation.ts';
@@ -104,13 +104,15 @@ export function terminate(f: Facts): Unnamed {
     if (target.pausedBy === 'engine') return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
     if (f.status.canaryWeight !== 100) return letGo(f, 'The target was never taken over.', 'Terminating');
     if (now < handedOverAt(f)) return act([], until(f, handedOverAt(f)));
+    if (!canaryHasEndpoint(f.o))
+      return hold(f, 'Terminating', 'The target has no ready endpoint.', until(f, deadline));
     return letGo(f, 'The target serves by itself again.', 'Terminating');
   }
   const onlyTarget = canaryHasEndpoint(f.o) && !primaryHasEndpoint(f.o);
   if ((servesItself(target) && canaryHasEndpoint(f.o)) || onlyTarget) return handOver(f, target);
   if (f.routeWeight > 0 && primaryHasEndpoint(f.o)) return routeTo(f, 0);
   if (!f.isDrained && primaryHasEndpoint(f.o)) return act([], until(f, f.drainedAt));
-  if (target.pausedBy === 'engine') return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
+  if (target.pausedBy === 'engine') return release(f, { kind: 'target', paused: false, epoch: f.nextEpoch });
   if (target.replicas === 0)
     return act([{ kind: 'target', replicas: Math.max(1, primary?.replicas ?? 1), epoch: f.nextEpoch }]);
   return hold(

@@ -5,7 +5,7 @@
 import { contestedHold, resizePrimary } from './repair.ts';
 import { isContested, takenBackBy } from './contest.ts';
 import type { Action } from './decision.ts';
-import type { Facts } from './facts.ts';
+import { type Facts, isTargetBehind } from './facts.ts';
 import { isPrimaryReady, primaryHasEndpoint } from './readiness.ts';
 import { act, hold, release, type Unnamed, until, write } from './write.ts';
 
@@ -45,7 +45,8 @@ export function leftovers(f: Facts): Action[] {
   const surging: Action[] = primary?.isSurging
     ? [{ kind: 'primary', revision: primary.revision, surge: false, epoch: f.nextEpoch }]
     : [];
-  const forgotten = [...stored].filter(revision => !isReferredTo(f, revision));
+  // An old target does not show the revision that has just been stored for the newer one.
+  const forgotten = isTargetBehind(f) ? [] : [...stored].filter(revision => !isReferredTo(f, revision));
   return [...surging, ...forgotten.map(revision => ({ kind: 'forgetRevision' as const, revision }))];
 }
 

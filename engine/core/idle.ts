@@ -25,7 +25,9 @@ export function idle(f: Facts): Unnamed {
   const started = start(f);
   // A release that brings its replicas along starts with them: scaling down first would be in vain.
   const isStarting = started?.actions[0]?.kind === 'storeRevision' && f.o.target?.pausedBy === 'nobody';
-  if (isStarting) return started;
+  // But with the primary's own strategy: the temporary one of the last run would say that a way back of this run has
+  // written the primary already (promote.ts).
+  if (isStarting) return f.o.primary?.isSurging ? write(f, {}, [], leftovers(f)) : started;
   const cleaning = cleanUpTarget(f);
   if (cleaning) return cleaning;
   const left = leftovers(f);

@@ -136,3 +136,43 @@ test('a canary that is unready after its deadline is not looked at again at once
   expect(first).toMatchObject({ hold: { reason: 'CanaryNotReady' } });
   expect(first.nextTickMs).not.toBe(0);
 });
+
+test('no run starts while the primary still has the temporary strategy of the last one', () => {
+  const world = running();
+  runUntil(world, phaseIs(world, 'Succeeded'));
+  runUntil(world, () => world.target.replicas === 0 && world.primary?.isSurging === false);
+  world.release('r3');
+  const seen = world.observe();
+  seen.primary = { ...seen.primary!, isSurging: true };
+  expect(decide(seen).actions).toMatchObject([{ kind: 'status' }, { kind: 'primary', surge: false }]);
+  seen.primary.isSurging = false;
+  expect(decide(seen).actions[0]).toMatchObject({ kind: 'storeRevision', revision: 'r3' });
+});
+
+test('an engine with an old target forgets no stored template', () => {
+  const world = adopted();
+  const seen = world.observe();
+  seen.stored = new Set([...seen.stored, 'r2']);
+  expect(decide(seen).actions).toMatchObject([
+    { kind: 'status' },
+    { kind: 'forgetRevision', revision: 'r2' },
+  ]);
+  // The status has seen a newer target, whose template was stored a moment ago.
+  seen.status.target = { ...seen.status.target!, generation: seen.target!.generation + 1 };
+  expect(kinds(decide(seen).actions)).not.toContain('forgetRevision');
+});
+
+test('a deletion makes a recorded raise void before it un-pauses the target', () => {
+  const world = running();
+  world.command('abort', 'r2', 'c1');
+  tick(world);
+  world.advance(testSettings.drainMs);
+  const seen = world.observe();
+  seen.canary = { ...seen.canary, isDeleting: true, deletingSince: seen.now };
+  seen.status = { ...seen.status, phase: 'Terminating', canaryWeight: 50 };
+  seen.target = { ...seen.target!, revision: 'r3', pods: [{ revision: 'r2', total: 2, available: 2 }] };
+  expect(decide(seen).actions).toMatchObject([
+    { kind: 'route', mode: 'lower', split: { canaryWeight: 0 } },
+    { kind: 'status', status: { canaryWeight: 0 } },
+  ]);
+});
