@@ -157,6 +157,8 @@ export function createFair(model: Model, parts: Parts) {
 
   /** Traffic that waits for an arm without a ready pod while the other could have it. */
   function unserved(state: readonly number[]): string | undefined {
+    // Without a route it is the apex Service that decides, and it points at the target for good.
+    if (!model.owned(state).hasRoute) return undefined;
     const { phase, run: current } = model.status(state);
     const { weight } = model.route(state);
     const target = model.target(state);

@@ -192,7 +192,7 @@ export const RUN_ENDED = 8;
 export const DRAINED = 16;
 /** The run of the status passed what it has to pass. */
 export const JUDGED = 32;
-/** Somebody else edited the route or resumed the target: what follows at once is theirs. */
+/** Somebody else edited the route, or resumed the target and the engine has not paused it since: what follows is theirs. */
 export const TAMPERED = 64;
 /** Two bits: outcome of the last recorded check of this step (0 none, 1 pass, 2 fail, 3 neither). */
 export const LAST_OUTCOME_SHIFT = 7;

@@ -239,9 +239,8 @@ function judgeRaise(
   if (ghost & CAUSE_OVERTAKEN) return 'S1 route raised on an intent older than a take-away that landed';
   if (ghost & RUN_ENDED && isAnalysing(status.phase))
     return 'S1x route raised for a run that a take-away had ended';
-  // A take-over that is recorded over a return that has not landed covers its smaller weight.
-  const isCovered = status.phase === 'Promoting' && (status.canaryWeight ?? 0) > next.weight;
-  const isIntended = status.canaryWeight === next.weight || isCovered;
+  // A take-over and a return may be recorded one over the other; what lands is one of the two, and the status follows.
+  const isIntended = status.canaryWeight === next.weight || status.phase === 'Promoting';
   if (ghost & TAMPERED) return undefined;
   if (status.run?.id !== next.run || !isIntended || !(ghost & CAUSE_OPEN))
     return 'S4 route raised with no such cause in the status';
@@ -278,14 +277,14 @@ export function judgeTargetWrite(
   const isTerminating = model.status(state).phase === 'Terminating';
   const replaces = pods.some(pod => pod.revision !== template);
   if (step.replicas === 0) {
-    if (weight > 0) return 'P4 scaled down under traffic';
+    if (weight > 0 && !isExcused) return 'P4 scaled down under traffic';
     if (!isDrained && pods.length > 0) return 'P4 scaled down before it had drained';
   }
   if (step.pausedBy === 'engine' && pausedBy === 'user') return "P5 a pause lands on the user's";
   if (step.pausedBy !== 'nobody' || pausedBy !== 'engine') return undefined;
   if (weight > 0 && (!isTerminating || replaces)) {
     const isOnlyArm = isTerminating && readyPods(model.primaryPods(state)) === 0;
-    return isOnlyArm ? undefined : 'P2 un-paused behind a live weight';
+    return isOnlyArm || isExcused ? undefined : 'P2 un-paused behind a live weight';
   }
   return replaces && !isDrained ? 'P4 pods are replaced before they have drained' : undefined;
 }
@@ -352,7 +351,6 @@ export function ghostAfterRoute(model: Model, state: readonly number[], step: Ro
   const { route, mode } = step;
   const status = model.status(state);
   let ghost = state[GHOST] as number;
-  if (mode === 'lower') ghost &= ~TAMPERED;
   if (route.weight !== now.weight) ghost &= ~(3 << LAST_OUTCOME_SHIFT);
   if (route.weight > 0 || now.weight > 0) ghost &= ~DRAINED;
   if (mode === 'lower') {
