@@ -39,7 +39,7 @@ function createServer(group = 'serin.dev') {
     isDown: false,
     splits: ['v1alpha1', 'v1alpha2'],
     canaryVersions: ['v1beta1'],
-    canarySchema: schemaOf('Canary') as object,
+    canarySchema: schemaOf('Canary') as object | undefined,
     sliceVersion: 'v1',
     isDenied: (_wanted: Attributes) => false,
     canReview: true,
@@ -69,7 +69,8 @@ function createServer(group = 'serin.dev') {
   }
 
   function schemas() {
-    const entries = Object.values(own).map(type => [
+    const published = Object.values(own).filter(type => state.canarySchema || type.kind !== 'Canary');
+    const entries = published.map(type => [
       type.kind,
       {
         ...(type.kind === 'Canary' ? state.canarySchema : schemaOf(type.kind as 'MetricTemplate')),
@@ -363,4 +364,23 @@ test('a suspicion is looked into at once, and stays for as long as the server do
   prerequisites.suspect();
   await clock.advance(0);
   expect(outdated).toHaveLength(1);
+});
+
+test('a schema that is not published yet is waited for in silence; one that stays away is said', async () => {
+  const { start, met, lines, clock, state, prerequisites, requests } = setUp({ canarySchema: undefined });
+  await start();
+  await clock.advance(2_000);
+  expect(met()).toBe('waits');
+  expect(prerequisites.lacks()).toHaveLength(1);
+  expect(lines).toEqual([]);
+  expect(requests.filter(request => request.path.includes('/status'))).toEqual([]);
+  await clock.advance(10_000);
+  expect(lines).toEqual([
+    expect.stringMatching(/CrdsOutdated: .*canaries\.serin\.dev has no schema that the API server publishes/),
+  ]);
+  expect(requests.filter(request => request.path.includes('/status'))).toHaveLength(1);
+  state.canarySchema = schemaOf('Canary');
+  await clock.advance(10_000);
+  expect(met()).toMatchObject({ namespaces: [] });
+  expect(lines).toHaveLength(2);
 });

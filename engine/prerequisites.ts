@@ -62,6 +62,8 @@ const LONGEST_RETRY_MS = 10_000;
 const LACKING_RETRY_MS = 30_000;
 /** A namespace whose quota is full answers 403 too, as often as it is tried. */
 const FORBIDDEN_PAUSE_MS = 60_000;
+/** What may pass by itself is left unsaid for this long: an API server publishes a new CRD within a second or two. */
+const UNSAID_MS = 5_000;
 /** A schema is published a moment after its CRD was replaced, which ends the watches at once. */
 const PUBLISHED_AFTER_MS = [3_000, 30_000] as const;
 /** Canaries beyond these learn why nothing happens when the first ones have been told. */
@@ -75,6 +77,9 @@ export function createPrerequisites(options: PrerequisitesOptions): Prerequisite
   let nextLook: Timer | undefined;
   let lookedAt = 0;
   let schemaLooks: Timer[] = [];
+  let said: readonly Lack[] = [];
+  /** By message: when a lack that may pass was first seen. */
+  let passingSince = new Map<string, number>();
   const servedNamespaces = new Set<string>();
 
   const lacks = () => current.lacks.filter(lack => !lack.isOptional);
@@ -91,7 +96,18 @@ export function createPrerequisites(options: PrerequisitesOptions): Prerequisite
     current = isAway
       ? { ...current, lacks: [...now.lacks, ...before.filter(lack => !isUnreachable(lack))] }
       : now;
-    return tellChanges(log, before, current.lacks);
+    passingSince = new Map(
+      current.lacks
+        .filter(lack => lack.mayPass)
+        .map(({ message }) => [message, passingSince.get(message) ?? lookedAt]),
+    );
+    const known = said;
+    said = current.lacks.filter(hasStayed);
+    return tellChanges(log, known, said);
+  }
+
+  function hasStayed({ message }: Lack): boolean {
+    return lookedAt - (passingSince.get(message) ?? Number.NEGATIVE_INFINITY) >= UNSAID_MS;
   }
 
   function metNow(): Met | undefined {
@@ -146,7 +162,7 @@ export function createPrerequisites(options: PrerequisitesOptions): Prerequisite
         await look();
         const met = metNow();
         if (met) return met;
-        await tellCanaries(options, lacks());
+        await tellCanaries(options, lacks().filter(hasStayed));
         await clock.sleep(retryMs, signal);
       }
       return undefined;
