@@ -238,7 +238,7 @@ const progress = {
   bake: duration('1s', '168h')
     .optional()
     .describe(
-      'How long the promoted primary is watched, with the old revision kept to go back to: a Go duration from 1s to 168h. Absent: one interval. Example: 10m.',
+      'How long the promoted primary is watched, with the old revision kept to go back to: a Go duration from 1s to 168h. At its end the built-in metrics of the primary have to pass; a check without a value follows onNoData and onError, and the command promote ends the watch. Absent: one interval. Example: 10m.',
     ),
   primaryReadyThreshold: whole(0, 100)
     .optional()

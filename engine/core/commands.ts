@@ -53,7 +53,7 @@ const inRun: readonly Phase[] = ['Waiting', 'Progressing', 'WaitingPromotion'];
 
 /** In which phases each verb applies. What is not listed is refused. */
 export const COMMAND_TABLE: Readonly<Record<Verb, readonly Phase[]>> = {
-  promote: inRun,
+  promote: [...inRun, 'Promoting'],
   pause: inRun,
   resume: inRun,
   abort: [...inRun, 'Promoting'],
@@ -66,6 +66,8 @@ export interface CommandFacts {
   phase: Phase | undefined;
   runRevision: string | undefined;
   isPaused: boolean;
+  /** While promoting: the primary has all the traffic and is watched. */
+  isWatched: boolean;
   /** While going back: the revision that waits, when the primary has no ready endpoint. */
   queuedRevision: string | undefined;
 }
@@ -82,6 +84,8 @@ export function refusal(verb: Verb, revision: string, facts: CommandFacts): stri
   }
   if (revision !== bound)
     return `${verb} names revision ${revision}, but the revision it could apply to is ${bound ?? 'none'}.`;
+  if (verb === 'promote' && phase === 'Promoting' && !facts.isWatched)
+    return 'promote applies while promoting only to end the watch over the new primary, which has not begun.';
   if (verb === 'pause' && facts.isPaused) return 'The run is paused already.';
   if (verb === 'resume' && !facts.isPaused) return 'The run is not paused.';
   return undefined;

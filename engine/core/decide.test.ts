@@ -61,6 +61,33 @@ describe('a rollout', () => {
     expect(world.status.transitions?.at(-1)?.reason).toBe('DeadlineExceeded');
   });
 
+  test.each([0, 20])('ready once and not any more, at weight %d: fails at the deadline', weight => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.target.pausedBy === 'engine' && world.route?.canaryWeight === weight);
+    const look = () => {
+      const seen = world.observe();
+      seen.target!.pods = seen.target!.pods.map(pods => ({ ...pods, available: 1 }));
+      seen.target!.reportedAvailable = 1;
+      return seen;
+    };
+    const wait = (seconds: number) => {
+      for (let second = 0; second < seconds; second++) {
+        const { measure } = decide(look());
+        if (measure) world.measure(measure);
+        const seen = look();
+        world.execute(decide(seen), seen);
+        world.forgetJudgement();
+        world.advance(1_000);
+      }
+    };
+    wait(50);
+    expect([world.status.phase, world.route?.canaryWeight]).toEqual(['Progressing', weight]);
+    wait(30);
+    expect([world.status.phase, world.route?.canaryWeight]).toEqual(['Failed', 0]);
+    expect(world.status.transitions?.map(one => one.reason)).toContain('DeadlineExceeded');
+  });
+
   test('blue/green: passes its iterations at weight 0, then carries everything', () => {
     const world = adopted({ ...testSettings, iterations: 3, steps: [100] });
     world.release('r2');

@@ -99,14 +99,21 @@ function obstacle(f: Facts, run: Run, weight: number): Unnamed | undefined {
   if (first) return hold(f, first.reason as 'CompanionExcludesPrimary', first.message, undefined);
   if (!isPrimaryReady(f.o))
     return hold(f, 'PrimaryNotReady', 'The primary has too few ready pods.', undefined);
-  if (!mayCarry(f.o, run.revision, weight))
-    return hold(f, 'CanaryNotReady', 'The canary has too few ready pods.', readyDeadline(f, run));
+  if (!mayCarry(f.o, run.revision, weight)) return awaitCanary(f);
   return undefined;
 }
 
-/** After the deadline only an event helps; a tick that is due at once would be due for ever. */
-function readyDeadline(f: Facts, run: Run): number | undefined {
-  return until(f, parseTime(run.steppedAt ?? run.startedAt) + f.o.settings.progressDeadlineMs) || undefined;
+/** Pods that were ready once are waited for as long as those that never were; then the run ends. */
+function awaitCanary(f: Facts): Unnamed {
+  const message = 'The canary has too few ready pods.';
+  const isHeld = f.status.conditions?.find(one => one.type === 'Progressing')?.reason === 'CanaryNotReady';
+  const told = f.status.transitions?.findLast(one => one.reason === 'CanaryNotReady');
+  const since = isHeld && told ? parseTime(told.at) : f.o.now;
+  const deadline = since + f.o.settings.progressDeadlineMs;
+  if (f.o.now < deadline) return hold(f, 'CanaryNotReady', message, until(f, deadline));
+  const passed = `The deadline of ${f.o.settings.progressDeadlineMs / 1000} s has passed.`;
+  const text = `${withTrouble(f, message)} ${passed}`;
+  return endRun(f, 'unready', say('DeadlineExceeded', 'error', text));
 }
 
 /** A raise that was recorded and never reached the route: finished with the status's own epoch, or judged again. */

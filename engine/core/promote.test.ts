@@ -89,6 +89,88 @@ describe('forward', () => {
     expect(decide(seen).actions.at(-1)).toMatchObject({ kind: 'route', split: { canaryWeight: 50 } });
   });
 
+  describe('(5) a primary of which nothing is known', () => {
+    /** Baking, and nobody answers any more. */
+    function unknown(settings = testSettings): AbstractWorld {
+      const world = promoting('good', settings);
+      runUntil(world, isAt(world, 'bake'));
+      world.metricsDown(true);
+      return world;
+    }
+    function wait(world: AbstractWorld, seconds: number): void {
+      for (let second = 0; second < seconds; second++) {
+        tick(world);
+        world.settleWorkloads();
+        world.advance(1_000);
+      }
+    }
+    const isStalled = (world: AbstractWorld) =>
+      world.status.conditions?.find(one => one.type === 'Stalled')?.status === 'True';
+
+    test('is watched on, loud when the budget is spent, and promoted when it passes', () => {
+      const world = unknown();
+      wait(world, 50);
+      expect([world.status.stage, world.status.lastGood?.hash, isStalled(world)]).toEqual([
+        'bake',
+        'r1',
+        false,
+      ]);
+      wait(world, 80);
+      expect([world.status.stage, isStalled(world)]).toEqual(['bake', true]);
+      expect(world.target.replicas).toBe(2);
+      const told = world.status.transitions!.map(one => one.reason);
+      expect(told.filter(reason => reason === 'ProviderError')).toHaveLength(1);
+      expect(told.filter(reason => reason === 'Stalled')).toHaveLength(1);
+      world.metricsDown(false);
+      runUntil(world, phaseIs(world, 'Succeeded'));
+      expect(isStalled(world)).toBe(false);
+    });
+
+    test('follows onError and onStalled', () => {
+      const passing = unknown({ ...testSettings, onError: 'pass' });
+      runUntil(passing, phaseIs(passing, 'Succeeded'), 40);
+      const failing = unknown({ ...testSettings, onError: 'fail' });
+      runUntil(failing, phaseIs(failing, 'Failed'), 40);
+      const stalling = unknown({ ...testSettings, errorBudget: 2, onStalled: 'rollback' });
+      runUntil(stalling, phaseIs(stalling, 'Failed'), 60);
+      expect(stalling.primary?.template).toBe('r1');
+    });
+
+    test('a person ends the watch by promote, and the history of the revision says so', () => {
+      const world = unknown();
+      wait(world, 30);
+      world.command('promote', 'r2', 'c7');
+      runUntil(world, phaseIs(world, 'Succeeded'), 30);
+      expect(world.status.handledCommand).toBe('c7');
+      expect(world.status.transitions?.find(one => one.reason === 'Finalising')?.message).toContain(
+        'ended the watch',
+      );
+    });
+
+    test('promoted by command: who did that has decided without them already', () => {
+      const world = adopted();
+      world.release('r2');
+      runUntil(world, () => world.route?.canaryWeight === 20);
+      world.metricsDown(true);
+      world.allowUnjudged('r2');
+      world.command('promote', 'r2', 'c1');
+      runUntil(world, phaseIs(world, 'Succeeded'), 60);
+      expect(world.status.transitions?.find(one => one.reason === 'Finalising')?.message).toContain(
+        'was not judged as primary',
+      );
+    });
+
+    test('promote is refused before the watch has begun', () => {
+      const world = promoting();
+      world.command('promote', 'r2', 'c1');
+      tick(world);
+      expect(world.status.transitions?.at(-1)).toMatchObject({
+        reason: 'CommandRefused',
+        message: expect.stringContaining('has not begun'),
+      });
+    });
+  });
+
   test('(6) (7) drained, un-paused, and scaled down only while the primary is ready', () => {
     const world = promoting();
     runUntil(world, phaseIs(world, 'Finalising'));

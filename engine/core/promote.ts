@@ -129,33 +129,24 @@ function bake(f: Facts, run: Run): Unnamed {
   return watchPrimary(f, run, good, parseTime(f.status.stageSince), said);
 }
 
-/** Serves the new primary alone for the watch, nothing fails, it becomes the last good: one status write. */
+/** The new primary serves alone for the watch and nothing speaks against it: it becomes the last good in one status write. */
 function watchPrimary(f: Facts, run: Run, good: RevisionRef, since: number, said: Said): Unnamed {
-  const { settings, judgement } = f.o;
+  const { settings, command } = f.o;
   if (!isAllReady(f.o.primary, good.hash) || !primaryHasEndpoint(f.o)) {
     return toBack(f, `The primary lost pods of revision ${good.hash} while it was watched.`);
   }
-  const bakedAt = since + settings.bakeMs;
-  if (f.o.now < bakedAt) return act([], until(f, bakedAt));
-  const isForThis =
-    judgement?.arm === 'primary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
-  const builtIn = settings.metrics.some(metric => metric.kind !== 'custom');
-  if (builtIn && !settings.skipAnalysis && !isForThis)
-    return { actions: [], transitions: [], measure: 'primary', nextTickMs: settings.intervalMs };
-  // A primary without traffic has nothing to say against itself: only a value beyond its bound counts here.
-  const failed = isForThis ? judgement.checks.find(check => check.outcome === 'fail') : undefined;
-  if (failed) {
-    const { verdict } = judge([failed], settings, run);
-    const message = `The promoted primary fails: ${verdict.kind === 'pass' ? failed.metric : verdict.message}.`;
-    const peak = run.peakWeight ?? 0;
-    return mayReturn(f, run, peak) ? bridge(f, run, peak, message) : toBack(f, message);
-  }
+  // What does not apply here has been refused by `obey`.
+  const isHurried = command?.verb === 'promote';
+  const answer = isHurried ? undefined : judgePrimary(f, run, since + settings.bakeMs);
+  if (answer?.kind === 'waits') return answer.decision;
+  const unknown = answer?.message ?? (isHurried ? `${command.by} ended the watch over the primary.` : '');
   // No way leads back to the canary from here on: what has drained is let go in the same decision.
   const releasing = f.statusWeight === 0 ? targetRelease(f) : undefined;
   return write(
     f,
     {
       ...atZero(f),
+      ...(isHurried ? { handledCommand: command.id } : {}),
       phase: 'Finalising',
       stage: undefined,
       stageSince: undefined,
@@ -163,9 +154,50 @@ function watchPrimary(f: Facts, run: Run, good: RevisionRef, since: number, said
       lastGood: good,
       lastPromotedSpec: good.hash,
     },
-    [said],
+    [unknown === '' ? said : say(said.reason, 'warn', `${said.message} ${unknown}`)],
     releasing ? [releasing] : [],
   );
+}
+
+/** The watch goes on, or it is over: without a word, or with what could not be known. */
+type Watched = { kind: 'waits'; decision: Unnamed } | { kind: 'over'; message?: string } | undefined;
+
+/**
+ * Judges the primary when the watch is over, by the built-in metrics: custom queries speak of the target. Where nothing
+ * is known, the policies for that hold or end it as they do while the canary is analysed, with budgets of their own;
+ * whoever promoted by command has decided without them already.
+ */
+function judgePrimary(f: Facts, run: Run, bakedAt: number): Watched {
+  const { settings, judgement, now } = f.o;
+  const waits = (decision: Unnamed): Watched => ({ kind: 'waits', decision });
+  const hasLooked = parseTime(run.checkedAt) >= bakedAt;
+  const dueAt = hasLooked ? parseTime(run.checkedAt) + settings.intervalMs : bakedAt;
+  if (now < dueAt) return waits(act([], until(f, dueAt)));
+  if (settings.skipAnalysis || settings.metrics.every(metric => metric.kind === 'custom')) return undefined;
+  const isForThis =
+    judgement?.arm === 'primary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
+  if (!isForThis)
+    return waits({ actions: [], transitions: [], measure: 'primary', nextTickMs: settings.intervalMs });
+  const before = hasLooked ? run : { ...run, noData: 0, errors: 0 };
+  const { verdict, noData, errors } = judge(judgement.checks, settings, before);
+  if (verdict.kind === 'pass') return undefined;
+  if (verdict.kind === 'fail') return waits(failedWatch(f, run, verdict.message));
+  if (run.cause === 'command' || f.status.stage === 'skip')
+    return { kind: 'over', message: `It was not judged as primary: ${verdict.message}.` };
+  if (verdict.isSpent && settings.onStalled === 'rollback')
+    return waits(failedWatch(f, run, `the budget for checks without a value is spent; ${verdict.message}`));
+  const reason = verdict.isSpent ? 'Stalled' : verdict.reason;
+  const old = f.status.conditions?.find(one => one.type === 'Progressing');
+  const said =
+    old?.reason === reason ? [] : [say(reason, 'warn', `The new primary is watched on: ${verdict.message}.`)];
+  const checked = { ...run, checkedAt: formatTime(now), noData, errors };
+  return waits(write(f, { checks: judgement.checks, run: checked }, said, [], settings.intervalMs));
+}
+
+function failedWatch(f: Facts, run: Run, why: string): Unnamed {
+  const message = `The promoted primary fails: ${why}.`;
+  const peak = run.peakWeight ?? 0;
+  return mayReturn(f, run, peak) ? bridge(f, run, peak, message) : toBack(f, message);
 }
 
 /** The one way back, (a) to (c). The canary keeps its share until the last good primary is ready. */
@@ -329,6 +361,7 @@ export function obey(f: Facts): Unnamed | undefined {
     phase: f.status.phase,
     runRevision: f.run?.revision,
     isPaused: f.status.paused !== undefined,
+    isWatched: f.status.stage === 'bake',
     queuedRevision: queuedRevision(f),
   });
   if (why) return write(f, handled, [say('CommandRefused', 'warn', why)]);

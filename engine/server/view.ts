@@ -82,6 +82,7 @@ export function commandFactsOf(object: KubernetesObject): CommandFacts {
     phase,
     runRevision: run?.revision,
     isPaused: status.paused !== undefined,
+    isWatched: phase === 'Promoting' && stage === 'bake',
     queuedRevision: isQueued ? target.hash : undefined,
   };
 }
