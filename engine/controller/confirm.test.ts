@@ -7,8 +7,16 @@ import { hasLookedAgain } from './confirm.ts';
 import type { Sighting } from './observe.ts';
 import type { World } from './world.ts';
 
-function setUp(options: { sliceVersion?: string; end?: 'unready' | 'failed'; answer?: 'hangs' | 'fails' }) {
-  const { sliceVersion, end = 'unready', answer } = options;
+interface Options {
+  sliceVersion?: string;
+  end?: 'unready' | 'failed' | '';
+  rule?: string;
+  podsVersion?: string;
+  answer?: 'hangs' | 'fails';
+}
+
+function setUp(options: Options) {
+  const { sliceVersion, end = 'unready', rule = 'unready', podsVersion = '19', answer } = options;
   const asked: string[] = [];
   const absorbed: KubernetesObject[] = [];
   const clock = createVirtualClock(0);
@@ -20,8 +28,17 @@ function setUp(options: { sliceVersion?: string; end?: 'unready' | 'failed'; ans
         find: () => (sliceVersion === undefined ? [] : [slice(sliceVersion)]),
         absorb: (object: KubernetesObject) => absorbed.push(object),
       },
+      replicaSets: {
+        find: () => [slice(podsVersion)],
+        absorb: (object: KubernetesObject) => absorbed.push(object),
+      },
+      deployments: { absorb: (object: KubernetesObject) => absorbed.push(object) },
     },
     urgentClient: {
+      async get(_type: unknown, _namespace: string, name: string) {
+        asked.push(name);
+        return { metadata: { name, resourceVersion: '31' } };
+      },
       async list(_type: unknown, _namespace: string, how: { labelSelector: string; signal: AbortSignal }) {
         asked.push(how.labelSelector);
         if (answer === 'fails') throw new ApiError('server', 'etcd is gone');
@@ -34,11 +51,15 @@ function setUp(options: { sliceVersion?: string; end?: 'unready' | 'failed'; ans
     },
   } as unknown as World;
   const sighting = {
-    names: { namespace: 'shop', canary: 'web-canary' },
+    names: { namespace: 'shop', canary: 'web-canary', target: 'web' },
+    target: {
+      metadata: { uid: 'u', resourceVersion: '18' },
+      spec: { selector: { matchLabels: { app: 'web', tier: 'front' } } },
+    },
     observation: { route: { canaryWeight: 20, resourceVersion: '20' } },
   } as unknown as Sighting;
   const stamp = { epoch: 5, run: 'r2.1', end };
-  const decision = { actions: [{ kind: 'route', mode: 'lower', stamp }] } as unknown as Decision;
+  const decision = { rule, actions: [{ kind: 'route', mode: 'lower', stamp }] } as unknown as Decision;
   return { asked, absorbed, clock, answer: hasLookedAgain(world, sighting, decision) };
 }
 
@@ -66,4 +87,14 @@ test('an API server that fails or hangs does not keep the traffic there', async 
   const { answer, clock } = setUp({ sliceVersion: '19', answer: 'hangs' });
   await clock.advance(2_000);
   expect(await answer).toBe(false);
+});
+
+test('pods of another revision, known from before the traffic came: target and ReplicaSets are read again', async () => {
+  const { answer, asked, absorbed } = setUp({ end: '', rule: 'unpinned' });
+  expect(await answer).toBe(true);
+  expect(asked.sort()).toEqual(['app=web,tier=front', 'web']);
+  expect(new Set(absorbed.map(one => one.metadata.resourceVersion))).toEqual(new Set(['30', '31']));
+  const known = setUp({ end: '', rule: 'unpinned', podsVersion: '21' });
+  expect([await known.answer, known.asked]).toEqual([false, []]);
+  expect(await setUp({ end: '', rule: 'unpinned', answer: 'fails' }).answer).toBe(false);
 });
