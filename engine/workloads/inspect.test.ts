@@ -36,6 +36,7 @@ function sightingOf(parts: Partial<Sighting> & { annotations?: Record<string, st
     primary: undefined,
     apex: undefined,
     canary: { annotations, spec: {} },
+    observation: { problems: [] },
     object: { apiVersion: 'serin.dev/v1beta1' },
     ...rest,
   } as Sighting;
@@ -317,6 +318,14 @@ describe('the Secret of a MetricTemplate', () => {
         message: 'MetricTemplate errors needs Secret shared/token, which does not exist',
       },
     ]);
+  });
+
+  test('of a template that may not be referred to: neither is read', async () => {
+    const { client, asked } = server(failure(404, 'NotFound', 'secrets "token" not found'));
+    const problems = [{ reason: 'CrossNamespaceRef', message: 'must be shop or absent' }];
+    const observation = { ...sighting.observation, problems };
+    expect(await inspectTarget(client, { ...sighting, observation } as never)).toEqual([]);
+    expect(asked.filter(path => path.includes('/namespaces/shared/'))).toEqual([]);
   });
 
   test('there, or not to be seen: no problem', async () => {

@@ -10,6 +10,8 @@ import { type ApiClient, ApiError } from '../kubernetes/types.ts';
 /** One problem for each metric whose Secret is missing. Throws ApiError when a read fails otherwise. */
 export async function secretProblems(client: ApiClient, sighting: Sighting): Promise<Problem[]> {
   const { metrics = [] } = sighting.canary.spec.analysis ?? {};
+  // What may not be referred to is not read either: whether it exists is nobody's business in this namespace.
+  if (sighting.observation.problems.some(problem => problem.reason === 'CrossNamespaceRef')) return [];
   const found = await Promise.all(
     metrics.map(async ({ templateRef }, index) => {
       if (!templateRef) return undefined;
