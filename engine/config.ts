@@ -40,12 +40,12 @@ const flags = {
     'requests per second that the safety limit lets pass; it never delays a take-away',
     {
       argument: 'n',
-      fallback: '200',
+      fallback: '500',
     },
   ),
   'kubeconfig-burst': flag(whole(1, 10_000), 'requests at once that the safety limit lets pass', {
     argument: 'n',
-    fallback: '400',
+    fallback: '2000',
   }),
   namespace: flag(
     listOf(NAMESPACE, 'names of namespaces, separated by commas', 0),

@@ -86,6 +86,8 @@ export interface Engine {
   stop(graceMs: number): Promise<void>;
 }
 
+/** Steps of a run are told of the Canary alone: of the workload people want to know how a release began and ended. */
+const STEPS: readonly string[] = ['WeightRaised', 'Shifting', 'Waiting'];
 const SYNC_POLL_MS = 20;
 /** What Canaries refer to is better known before they are looked at, but no rollout waits for whom it would tell. */
 const REFERENCES_SYNC_MS_MAX = 10_000;
@@ -201,7 +203,7 @@ export function createEngine(options: EngineOptions): Engine {
           reason: transition.reason,
           message: transition.message,
         });
-        if (sighting.target)
+        if (sighting.target && !STEPS.includes(transition.reason))
           events.record({
             object: sighting.target,
             type,

@@ -204,3 +204,15 @@ test('flush waits for the queue, and no longer than it is told', async () => {
   await second;
   expect(recorder.depth()).toBe(0);
 });
+
+test('a flood of events goes out slowly, and at once when somebody waits for the end', async () => {
+  const { clock, record, requests, recorder } = setUp();
+  for (let number = 0; number < 400; number++) record(`event ${number}`);
+  await clock.advance(1_000);
+  expect(requests.length).toBeGreaterThan(100);
+  expect(requests.length).toBeLessThan(200);
+  const flushed = recorder.flush();
+  await clock.advance(0);
+  await flushed;
+  expect(requests).toHaveLength(400);
+});

@@ -3,6 +3,7 @@
  * counted and dropped. It decides nothing about what is worth telling.
  */
 import type { Clock } from '../clock.ts';
+import { createLimiter } from './limiter.ts';
 import { events as eventType } from './resources.ts';
 import { type ApiClient, ApiError, type KubernetesObject } from './types.ts';
 
@@ -37,6 +38,9 @@ export interface EventRecorderOptions {
 }
 
 const DEFAULT_QUEUE = 1_000;
+/** Nobody reads faster, and what moves traffic must not wait behind what tells of it. */
+const PER_SECOND = 50;
+const BURST = 100;
 /** The API's own limit on a note. */
 const LONGEST_MESSAGE = 1_024;
 /** The API's own limit on a reason. */
@@ -76,7 +80,10 @@ export function createEventRecorder(client: ApiClient, options: EventRecorderOpt
   const waiters = new Set<() => void>();
   const counts = { sent: 0, dropped: 0, failed: 0 };
   let sending: Pending | undefined;
+  const pace = createLimiter({ clock, perSecond: PER_SECOND, burst: BURST });
   let isPumping = false;
+  /** Set while somebody waits for the queue to be empty: then it goes as fast as it can. */
+  let hurry = new AbortController();
   let sequence = 0;
 
   const depth = () => queue.size + (sending ? 1 : 0);
@@ -104,6 +111,7 @@ export function createEventRecorder(client: ApiClient, options: EventRecorderOpt
       sending = next;
       await send(next);
       sending = undefined;
+      if (!hurry.signal.aborted) await pace.acquire(false, hurry.signal).catch(() => undefined);
     }
     isPumping = false;
     for (const waiter of waiters) waiter();
@@ -211,11 +219,13 @@ export function createEventRecorder(client: ApiClient, options: EventRecorderOpt
     },
     async flush(deadlineMs = DEFAULT_FLUSH_MS) {
       if (depth() === 0) return;
+      hurry.abort();
       const emptied = new AbortController();
       const waiter = () => emptied.abort();
       waiters.add(waiter);
       await clock.sleep(deadlineMs, emptied.signal);
       waiters.delete(waiter);
+      hurry = new AbortController();
     },
     depth,
     counts: () => ({ ...counts }),

@@ -23,9 +23,12 @@ export interface LimiterOptions {
   onLimited?: (delayMs: number) => void;
 }
 
-/** Well above what 200 canaries released at once need; a loop without backoff exceeds it within seconds. */
-const DEFAULT_PER_SECOND = 200;
-const DEFAULT_BURST = 400;
+/**
+ * A step of 200 canaries that were released at once is 400 writes in one moment, and delays none of them; a loop without
+ * backoff meets the limit within seconds.
+ */
+const DEFAULT_PER_SECOND = 500;
+const DEFAULT_BURST = 2_000;
 /** A longer queue than this only holds work that is out of date when its turn comes. */
 const LONGEST_WAIT_MS = 30_000;
 
