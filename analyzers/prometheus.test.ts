@@ -29,7 +29,7 @@ async function ask(status: number, body: string | undefined, options: object = {
   });
   const analyzer = createPrometheusAnalyzer({
     address,
-    timeoutMs: 300,
+    timeoutMs: body === undefined ? 200 : 10_000,
     username: 'ann',
     password: 'hunter2',
     ...options,
@@ -136,14 +136,14 @@ function playing(situation: Situation) {
   };
 }
 
-describeAnalyzerContract('prometheus', async situation => {
+describeAnalyzerContract('prometheus', async (situation, timeoutMs) => {
   const play = playing(situation);
   const played = createServer((request, response) => void play(request, response));
   await new Promise<void>(resolve => played.listen(0, '127.0.0.1', resolve));
   const { port } = played.address() as { port: number };
   const address = `http://127.0.0.1:${situation.kind === 'down' ? 1 : port}`;
   return {
-    analyzer: createPrometheusAnalyzer({ address, timeoutMs: 300, username: 'ann', password: SECRET }),
+    analyzer: createPrometheusAnalyzer({ address, timeoutMs, username: 'ann', password: SECRET }),
     pods: noPods,
     queryOf: asked => ({ metric: asked, kind: 'custom', query: asked, windowMs: 60_000 }),
     stop: () =>

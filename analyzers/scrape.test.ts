@@ -73,13 +73,13 @@ const situations: Record<Situation['kind'], (situation: Situation) => Respond | 
   silent: () => () => {},
 };
 
-describeAnalyzerContract('scrape', async situation => {
+describeAnalyzerContract('scrape', async (situation, timeoutMs) => {
   const analyzer = createScrapeAnalyzer({
     clock: systemClock,
     source: linkerdSource,
     port: served.port,
     path: '/metrics',
-    timeoutMs: 300,
+    timeoutMs,
   });
   const found = pods();
   if (situation.kind === 'down') found.canary = [{ name: 'gone', ip: '127.7.99.99' }];
