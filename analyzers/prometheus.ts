@@ -6,6 +6,7 @@
 import type { PrometheusDriver } from 'prometheus-query';
 import { addressProblem } from './address.ts';
 import type { Analyzer, Measurement, MetricQuery } from './analyzer.ts';
+import { proxyFor } from '../engine/kubernetes/proxy.ts';
 import { type ConnectionOptions, connectionOf, UNUSABLE_FILE } from './prometheusConnection.ts';
 
 export interface PrometheusOptions extends ConnectionOptions {
@@ -16,7 +17,9 @@ const TIMEOUT_MS = 5_000;
 const MESSAGE_MAX = 200;
 
 export function createPrometheusAnalyzer(options: PrometheusOptions): Analyzer {
-  const problem = addressProblem(options.address);
+  const { address, egress, environment = process.env } = options;
+  const isProxied = URL.canParse(address) && proxyFor(new URL(address), environment) !== undefined;
+  const problem = addressProblem(address, egress, isProxied);
   const { timeoutMs = TIMEOUT_MS } = options;
   let driver: PrometheusDriver | undefined;
 

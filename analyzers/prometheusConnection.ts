@@ -7,7 +7,7 @@ import { lookup as systemLookup } from 'node:dns';
 import { readFile } from 'node:fs/promises';
 import https from 'node:https';
 import type { PrometheusConnectionOptions } from 'prometheus-query';
-import { guarded, type Lookup } from '../engine/egress.ts';
+import { type Egress, type Lookup, OPEN_EGRESS } from '../engine/egress.ts';
 import { type Environment, proxyFor } from '../engine/kubernetes/proxy.ts';
 
 export interface ConnectionOptions {
@@ -25,6 +25,8 @@ export interface ConnectionOptions {
   headers?: Readonly<Record<string, string | string[]>> | undefined;
   /** Resolves names; default: the system's. An address that is refused is not asked, whatever its name. */
   lookup?: Lookup | undefined;
+  /** Which hosts may be asked. Default: any but link-local and metadata addresses. */
+  egress?: Egress | undefined;
   /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Default: that of the process. */
   environment?: Environment | undefined;
 }
@@ -131,7 +133,10 @@ export function connectionOf(
     config.proxy = proxyOf(url, options.environment ?? process.env);
     // A redirect could lead to an address that is not asked, with the credentials.
     config.maxRedirects = 0;
-    config.lookup = guarded(options.lookup ?? systemLookup) as NonNullable<RequestConfig['lookup']>;
+    // The name of the environment's proxy is not the user's.
+    const { lookup = systemLookup, egress = OPEN_EGRESS } = options;
+    const guarded = (config.proxy ? OPEN_EGRESS : egress).guarded(lookup);
+    config.lookup = guarded as NonNullable<RequestConfig['lookup']>;
     config.maxContentLength = ANSWER_BYTES_MAX;
     return config;
   }

@@ -31,8 +31,8 @@ describe('what is accepted', () => {
       drainSeconds: 10,
       shutdownGraceSeconds: 10,
       tickConcurrency: 50,
-      kubeconfigQps: 200,
-      kubeconfigBurst: 400,
+      kubeconfigQps: 500,
+      kubeconfigBurst: 2000,
       port: 8080,
       insecureHttp: false,
       logLevel: 'info',
@@ -186,7 +186,7 @@ test('--help lists each flag once, each number with its default and a unit', () 
   }
   for (const sentence of [
     '--drain-seconds <seconds> seconds that pods run on after the route has sent them the last request (default: 10)',
-    'requests per second that the safety limit lets pass; it never delays a take-away (default: 200)',
+    'requests per second that the safety limit lets pass; it never delays a take-away (default: 500)',
     '(env: REDIS_URL)',
     'namespace of the Lease (default: serin; env: POD_NAMESPACE)',
   ]) {

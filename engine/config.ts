@@ -6,6 +6,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { SUPPORTED_PROVIDERS } from '../steppers/registry.ts';
 import { disagreement } from './disagreement.ts';
+import { isEgressEntry } from './egress.ts';
 import {
   expecting,
   file,
@@ -84,6 +85,18 @@ const flags = {
     'refuses references to MetricTemplates and AlertProviders in other namespaces; false allows them',
     {
       fallback: 'true',
+    },
+  ),
+  'egress-allow': flag(
+    listOf(
+      { test: isEgressEntry },
+      'host names (*. and a domain for all below it), addresses and networks, separated by commas',
+      0,
+    ),
+    'hosts that receivers and metric servers may be at that users name in objects; empty: any but link-local and metadata addresses',
+    {
+      argument: 'hosts',
+      fallback: '',
     },
   ),
   'metrics-server': optional(

@@ -68,7 +68,11 @@ export function url(what: string, protocols: readonly string[], mayHoldCredentia
   });
 }
 
-export function listOf(pattern: RegExp, what: string, least: number): z.ZodType<string[], string> {
+export function listOf(
+  pattern: { test(part: string): boolean },
+  what: string,
+  least: number,
+): z.ZodType<string[], string> {
   return expecting(what, given => {
     const parts = given
       .split(',')

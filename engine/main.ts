@@ -9,6 +9,7 @@ import type { Scheduler } from './controller/scheduler.ts';
 import { createInProcessScheduler } from './controller/schedulerInProcess.ts';
 import { createSilenceWatch, type SilenceWatch } from './controller/silence.ts';
 import type { TellOptions } from './controller/tell.ts';
+import { createEgress } from './egress.ts';
 import { createEngine, type Engine, type Log } from './engine.ts';
 import { createApiClient, type PrioritisedClient } from './kubernetes/client.ts';
 import { loadKubeConfig } from './kubernetes/kubeconfig.ts';
@@ -157,6 +158,7 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
   const analysis = analysisOf(config);
   const { analyzer } = analysis;
   const telling = tellingOf(adapters);
+  const egress = createEgress(config.egressAllow);
   const engine: Engine = createEngine({
     clock,
     client,
@@ -172,7 +174,11 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
     drainMs: config.drainSeconds * 1_000,
     resyncMs: config.resyncSeconds * 1_000,
     isActive,
-    measure: createMeasure({ world: () => engine.world, analyzer }),
+    measure: createMeasure({
+      world: () => engine.world,
+      analyzer,
+      connect: server => createPrometheusAnalyzer({ ...server, egress }),
+    }),
     follow: createFollow({ world: () => engine.world, analyzer, isActive }),
     inspect: inspectTarget,
     inspectPods,
@@ -272,7 +278,10 @@ function analysisOf(config: Config): { analyzer: Analyzer; close(): void } {
 
 function tellingOf({ config, log, metrics }: Adapters): { options: TellOptions; close(): Promise<void> } {
   const { slackUrl, eventWebhook, clusterName } = config;
-  const { post, close } = createPost({ environment: process.env });
+  // What the operator named by flags may be told without being on the list for users.
+  const own = [slackUrl, eventWebhook].flatMap(one => (one === undefined ? [] : new URL(one).hostname));
+  const egress = createEgress(config.egressAllow.length === 0 ? [] : [...config.egressAllow, ...own]);
+  const { post, close } = createPost({ environment: process.env, egress });
   const onOutcome = metrics.notification;
   const delivery = createDelivery({ clock: systemClock, random: Math.random, log, post, onOutcome });
   return {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { ADDRESS_REFUSED, isRefusedAddress, type Lookup } from '../egress.ts';
+import { ADDRESS_REFUSED, createEgress, type Lookup, OPEN_EGRESS } from '../egress.ts';
 import { createPost } from './post.ts';
 
 const closing: (() => unknown)[] = [];
@@ -83,7 +83,7 @@ describe('addresses that nobody may be sent to', () => {
     ['127.0.0.1', false],
     ['receiver.test', false],
   ])('%s: %s', (address, expected) => {
-    expect(isRefusedAddress(address)).toBe(expected);
+    expect(OPEN_EGRESS.problemOf(address) !== undefined).toBe(expected);
   });
 
   test.each([
@@ -95,6 +95,27 @@ describe('addresses that nobody may be sent to', () => {
     'no address',
   ])('%s', async url => {
     await expect(client()(url)).rejects.toMatchObject({ code: ADDRESS_REFUSED });
+  });
+
+  test('with a list: nothing else, not by a proxy either; the proxy of the environment need not be on it', async () => {
+    const target = await serve((_, outgoing) => void outgoing.end('told'));
+    const egress = createEgress(['listed.test']);
+    const environment = { HTTP_PROXY: `http://127.0.0.1:${target.port}` };
+    const { post, close } = createPost({ environment, egress });
+    const send = (url: string, proxy?: string) =>
+      post({
+        url,
+        headers: {},
+        body: '{}',
+        signal: new AbortController().signal,
+        ...(proxy ? { proxy } : {}),
+      });
+    await expect(send('http://other.test/')).rejects.toMatchObject({ code: ADDRESS_REFUSED });
+    await expect(send('http://listed.test/', 'http://other.test:1/')).rejects.toMatchObject({
+      code: ADDRESS_REFUSED,
+    });
+    expect(await send('http://listed.test/')).toMatchObject({ body: 'told' });
+    await close();
   });
 
   test('a name that resolves to one, among others', async () => {

@@ -5,7 +5,7 @@
  */
 import { lookup as systemLookup } from 'node:dns';
 import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
-import { guarded, isRefusedAddress, type Lookup, refusal } from '../egress.ts';
+import { type Egress, type Lookup, OPEN_EGRESS, refusal } from '../egress.ts';
 import { type Environment, proxyFor } from '../kubernetes/proxy.ts';
 
 export interface PostRequest {
@@ -39,10 +39,13 @@ const UNDICI_TIMEOUT_MS = 30_000;
 export interface PostOptions {
   environment: Environment;
   lookup?: Lookup;
+  /** Which hosts may be sent to. Default: any but link-local and metadata addresses. */
+  egress?: Egress;
 }
 
 export function createPost(options: PostOptions): { post: Post; close(): Promise<void> } {
-  const connect = { lookup: guarded(options.lookup ?? systemLookup) };
+  const { environment, lookup = systemLookup, egress = OPEN_EGRESS } = options;
+  const connect = { lookup: egress.guarded(lookup) };
   const limits = {
     connections: CONNECTIONS_PER_ORIGIN_MAX,
     keepAliveTimeout: KEEP_ALIVE_MS,
@@ -52,11 +55,16 @@ export function createPost(options: PostOptions): { post: Post; close(): Promise
   const direct = new Agent({ ...limits, connect });
 
   async function post(given: PostRequest): Promise<PostAnswer> {
-    const url = checkedUrl(given.url);
-    const proxy = given.proxy ?? proxyFor(url, options.environment);
+    const own = given.proxy === undefined ? undefined : checkedUrl(given.proxy, egress, false);
+    const url = checkedUrl(given.url, egress, false);
+    const proxy = own?.href ?? proxyFor(url, environment);
     if (!proxy) return await send(direct, url, given);
+    checkedUrl(given.url, egress, true);
+    // The environment's proxy is the operator's, and need not be on a list for users.
+    const via = own ? connect : { lookup: OPEN_EGRESS.guarded(lookup) };
+    const uri = checkedUrl(proxy, own ? egress : OPEN_EGRESS, false).href;
     // Notifications are rare: a connection of its own for each one behind a proxy costs less than keeping agents.
-    const agent = new ProxyAgent({ ...limits, uri: checkedUrl(proxy).href, connect });
+    const agent = new ProxyAgent({ ...limits, uri, connect: via });
     try {
       return await send(agent, url, given);
     } finally {
@@ -67,12 +75,12 @@ export function createPost(options: PostOptions): { post: Post; close(): Promise
   return { post, close: () => direct.destroy() };
 }
 
-/** A literal address never reaches the resolver, so it is looked at here. */
-function checkedUrl(text: string): URL {
+/** A literal address never reaches the resolver, and a proxied name not ours, so they are looked at here. */
+function checkedUrl(text: string, egress: Egress, isProxied: boolean): URL {
   if (!URL.canParse(text)) throw refusal();
   const url = new URL(text);
   const isHttp = url.protocol === 'http:' || url.protocol === 'https:';
-  if (!isHttp || isRefusedAddress(url.hostname.replace(/^\[|\]$/g, ''))) throw refusal();
+  if (!isHttp || egress.problemOf(url.hostname, isProxied) !== undefined) throw refusal();
   return url;
 }
 
