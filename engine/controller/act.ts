@@ -26,6 +26,8 @@ export type Outcome =
   | { kind: 'conflict'; action: Action['kind'] }
   | { kind: 'failed'; action: Action['kind']; error: ApiError };
 
+/** When the stored template was needed again, milliseconds since the epoch; nobody reads it. */
+const STORED_AGAIN_ANNOTATION = 'serin.dev/stored-again';
 /** A take-away meets at most this many newer versions of the route before it gives up until the next tick. */
 const LOWER_TRIES_MAX = 5;
 
@@ -208,14 +210,14 @@ async function storeRevision(world: World, sighting: Sighting, revision: string)
   try {
     world.stores.controllerRevisions.absorb(await world.client.create(resources.controllerRevisions, stored));
   } catch (error) {
-    // Stored before, by a tick whose reply was lost: it is immutable, so it is the same.
+    // Stored before: its template is immutable, so it is the same. It is touched, so that an engine which decided to
+    // forget it before this cannot do so any more.
     if (!(error instanceof ApiError) || error.kind !== 'alreadyExists') throw error;
-    const there = await world.client.get(
-      resources.controllerRevisions,
-      canary.namespace,
-      stored.metadata.name,
-    );
-    if (there) world.stores.controllerRevisions.absorb(there);
+    const touch = { metadata: { annotations: { [STORED_AGAIN_ANNOTATION]: String(observation.now) } } };
+    const { namespace } = canary;
+    const type = resources.controllerRevisions;
+    const there = await world.client.mergePatch(type, namespace, stored.metadata.name, touch);
+    world.stores.controllerRevisions.absorb(there);
   }
 }
 
@@ -231,7 +233,10 @@ async function deleteRoute(world: World, { names }: Sighting): Promise<void> {
 async function forgetRevision(world: World, sighting: Sighting, revision: string): Promise<void> {
   const { namespace } = sighting.canary;
   const name = revisionName(sighting.canary.name, revision);
-  await world.client.delete(resources.controllerRevisions, namespace, name);
+  const { uid, resourceVersion } = sighting.revisions.find(one => one.metadata.name === name)?.metadata ?? {};
+  // Only what was observed: a run that began since has stored it anew.
+  if (uid === undefined || resourceVersion === undefined) return;
+  await world.client.delete(resources.controllerRevisions, namespace, name, { uid, resourceVersion });
   world.stores.controllerRevisions.forget(namespace, name);
 }
 

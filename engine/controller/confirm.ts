@@ -63,10 +63,12 @@ async function lookAtPods(world: World, { names, target }: Sighting, signal: Abo
     .map(([key, value]) => `${key}=${value}`)
     .join(',');
   const { urgentClient: client, stores } = world;
-  const [deployment, { items }] = await Promise.all([
-    client.get(resources.deployments, namespace, names.target, { signal }),
+  // Listed by its name: the engine needs no right to get it.
+  const fieldSelector = `metadata.name=${names.target}`;
+  const [targets, replicaSets] = await Promise.all([
+    client.list(resources.deployments, namespace, { fieldSelector, signal }),
     client.list(resources.replicaSets, namespace, { labelSelector, signal }),
   ]);
-  if (deployment) stores.deployments.absorb(deployment);
-  for (const replicaSet of items) stores.replicaSets.absorb(replicaSet);
+  for (const deployment of targets.items) stores.deployments.absorb(deployment);
+  for (const replicaSet of replicaSets.items) stores.replicaSets.absorb(replicaSet);
 }

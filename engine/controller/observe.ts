@@ -32,6 +32,8 @@ export interface Sighting {
   target: KubernetesObject | undefined;
   primary: KubernetesObject | undefined;
   apex: KubernetesObject | undefined;
+  /** The stored templates. */
+  revisions: readonly KubernetesObject[];
 }
 
 export interface Inputs {
@@ -188,7 +190,7 @@ function sight(
     notified: world.notified(canary, status),
     judgement: inputs.judgement,
   };
-  return { observation, object, canary, names, label, target, primary, apex };
+  return { observation, object, canary, names, label, target, primary, apex, revisions };
 }
 
 /** Both arms' Services are there, ours, and select the pods of their arm. */

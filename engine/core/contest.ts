@@ -15,11 +15,19 @@ export type ContestedField =
 const CONTEST_WINDOW_MS = 10 * 60_000;
 const CONTEST_TIMES = 3;
 
+/**
+ * The status notes a repair of a Deployment before it is written, and that write meets a conflict whenever its controller
+ * writes too: what is noted again so soon is the same act of somebody.
+ */
+const ONE_TIME_MS = 2_000;
+
 type TakenBack = CanaryStatus['takenBack'];
 
 /** The status patch that notes one more time, with what is older than the window dropped. */
 export function takenBackBy(f: Facts, field: ContestedField): Pick<CanaryStatus, 'takenBack'> {
   const lately = within(f.status.takenBack, f.o.now);
+  const isNoted = lately.some(one => one.field === field && f.o.now - parseTime(one.at) < ONE_TIME_MS);
+  if (isNoted && field.startsWith('Deployment')) return { takenBack: lately };
   return { takenBack: [...lately, { field, at: formatTime(f.o.now) }].slice(-TAKEN_BACK_MAX) };
 }
 

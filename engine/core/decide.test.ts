@@ -399,10 +399,25 @@ describe('what others change', () => {
       world.settleWorkloads();
       tick(world);
       tick(world);
+      world.advance(3_000);
     }
     expect(world.target.replicas).toBe(2);
     expect(world.status.conditions?.find(one => one.type === 'Contested')?.status).toBe('True');
     expect(world.status.conditions?.find(one => one.type === 'Progressing')?.reason).toBe('Contested');
+  });
+
+  test('one act that is put right at the third try is one time, not three', () => {
+    const world = adopted();
+    world.scale(2);
+    world.settleWorkloads();
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const seen = world.observe();
+      const { actions, ...decision } = decide(seen);
+      // Its controller wrote first: the status lands, the write to the target does not.
+      world.execute({ ...decision, actions: actions.filter(one => one.kind === 'status') }, seen);
+      world.advance(250);
+    }
+    expect(world.status.takenBack).toHaveLength(1);
   });
 
   test('H35 deleted Services and a deleted primary come back', () => {

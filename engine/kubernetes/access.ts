@@ -49,7 +49,7 @@ export function accessTable(apiGroup: string, routeType: ResourceType): readonly
     served(alertProviders, watched),
     served(resources.deployments, [...watched, 'create', 'patch']),
     served(resources.replicaSets, watched),
-    served(resources.controllerRevisions, ['get', ...watched, 'create', 'delete']),
+    served(resources.controllerRevisions, [...watched, 'create', 'patch', 'delete']),
     served(resources.services, [...watched, 'create', 'patch']),
     served(resources.endpointSlices, watched),
     served(routeType, ['get', ...watched, 'create', 'patch', 'delete']),
