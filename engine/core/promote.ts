@@ -3,9 +3,9 @@
  * the new revision and ready; the last good template is kept until the new primary has proved itself; what fails on
  * the way returns to it. Nothing here ever writes a template that was not judged, except by the explicit `skip`.
  */
-import type { RevisionRef, Run } from '../api/status.ts';
+import type { Run } from '../api/status.ts';
 import { nextPromotionWeight } from '../../steppers/plan.ts';
-import type { Said, StatusPatch } from './write.ts';
+import type { StatusPatch } from './write.ts';
 import {
   act,
   awaitPods,
@@ -13,7 +13,6 @@ import {
   hold,
   lower,
   raise,
-  recorded,
   restamp,
   say,
   touchTarget,
@@ -22,11 +21,12 @@ import {
   withTrouble,
   write,
 } from './write.ts';
-import { type Facts, formatTime, isNewerThan, isReverted, nextCheckAt, parseTime } from './facts.ts';
-import { isAllReady, isPinned, mayCarry, primaryHasEndpoint } from './readiness.ts';
+import { type Facts, formatTime, isNewerThan, nextCheckAt, parseTime } from './facts.ts';
+import { isAllReady, isPinned, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
-import { targetRelease } from './cleanUp.ts';
 import { refusal } from './commands.ts';
+import { watchPrimary } from './watch.ts';
+import { goBack, stage, toBack } from './wayBack.ts';
 
 export function promote(f: Facts): Unnamed {
   const { run } = f;
@@ -48,14 +48,6 @@ export function promote(f: Facts): Unnamed {
     default:
       return f.status.stage satisfies never;
   }
-}
-
-function stage(f: Facts, name: 'primary' | 'shift' | 'bake' | 'back' | 'skip'): StatusPatch {
-  return { stage: name, stageSince: formatTime(f.o.now) };
-}
-
-function toBack(f: Facts, message: string): Unnamed {
-  return write(f, stage(f, 'back'), [say('GoingBack', 'error', message)]);
 }
 
 /** Stages (2) and (3): the recorded template to the primary, and every pod of it ready. The split stays meanwhile. */
@@ -90,11 +82,6 @@ function rollPrimary(f: Facts, run: Run): Unnamed {
   return awaitPods(f, 'Promoting', message, untilNextCheck(f, run, deadline));
 }
 
-/** What the status says of a weight that somebody else took away, or of a raise that never landed. */
-function atZero(f: Facts): StatusPatch {
-  return f.statusWeight > 0 ? { canaryWeight: 0, zeroSince: formatTime(f.o.now) } : {};
-}
-
 /** Stage (4): traffic back to the primary, at once or in steps, judging on. */
 function shift(f: Facts, run: Run): Unnamed {
   if (!isAllReady(f.o.primary, run.revision) || !primaryHasEndpoint(f.o)) {
@@ -127,138 +114,6 @@ function bake(f: Facts, run: Run): Unnamed {
   const said = say('Finalising', 'info', `Revision ${run.revision} is promoted.`);
   const good = { hash: run.revision, generation: run.generation };
   return watchPrimary(f, run, good, parseTime(f.status.stageSince), said);
-}
-
-/** The new primary serves alone for the watch and nothing speaks against it: it becomes the last good in one status write. */
-function watchPrimary(f: Facts, run: Run, good: RevisionRef, since: number, said: Said): Unnamed {
-  const { settings, command } = f.o;
-  if (!isAllReady(f.o.primary, good.hash) || !primaryHasEndpoint(f.o)) {
-    return toBack(f, `The primary lost pods of revision ${good.hash} while it was watched.`);
-  }
-  // What does not apply here has been refused by `obey`.
-  const isHurried = command?.verb === 'promote';
-  const answer = isHurried ? undefined : judgePrimary(f, run, since + settings.bakeMs);
-  if (answer?.kind === 'waits') return answer.decision;
-  const unknown = answer?.message ?? (isHurried ? `${command.by} ended the watch over the primary.` : '');
-  // No way leads back to the canary from here on: what has drained is let go in the same decision.
-  const releasing = f.statusWeight === 0 ? targetRelease(f) : undefined;
-  return write(
-    f,
-    {
-      ...atZero(f),
-      ...(isHurried ? { handledCommand: command.id } : {}),
-      phase: 'Finalising',
-      stage: undefined,
-      stageSince: undefined,
-      promoted: good,
-      lastGood: good,
-      lastPromotedSpec: good.hash,
-    },
-    [unknown === '' ? said : say(said.reason, 'warn', `${said.message} ${unknown}`)],
-    releasing ? [releasing] : [],
-  );
-}
-
-/** The watch goes on, or it is over: without a word, or with what could not be known. */
-type Watched = { kind: 'waits'; decision: Unnamed } | { kind: 'over'; message?: string } | undefined;
-
-/**
- * Judges the primary when the watch is over, by the built-in metrics: custom queries speak of the target. Where nothing
- * is known, the policies for that hold or end it as they do while the canary is analysed, with budgets of their own;
- * whoever promoted by command has decided without them already.
- */
-function judgePrimary(f: Facts, run: Run, bakedAt: number): Watched {
-  const { settings, judgement, now } = f.o;
-  const waits = (decision: Unnamed): Watched => ({ kind: 'waits', decision });
-  const hasLooked = parseTime(run.checkedAt) >= bakedAt;
-  const dueAt = hasLooked ? parseTime(run.checkedAt) + settings.intervalMs : bakedAt;
-  if (now < dueAt) return waits(act([], until(f, dueAt)));
-  if (settings.skipAnalysis || settings.metrics.every(metric => metric.kind === 'custom')) return undefined;
-  const isForThis =
-    judgement?.arm === 'primary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
-  if (!isForThis)
-    return waits({ actions: [], transitions: [], measure: 'primary', nextTickMs: settings.intervalMs });
-  const before = hasLooked ? run : { ...run, noData: 0, errors: 0 };
-  const { verdict, noData, errors } = judge(judgement.checks, settings, before);
-  if (verdict.kind === 'pass') return undefined;
-  if (verdict.kind === 'fail') return waits(failedWatch(f, run, verdict.message));
-  if (run.cause === 'command' || f.status.stage === 'skip')
-    return { kind: 'over', message: `It was not judged as primary: ${verdict.message}.` };
-  if (verdict.isSpent && settings.onStalled === 'rollback')
-    return waits(failedWatch(f, run, `the budget for checks without a value is spent; ${verdict.message}`));
-  const reason = verdict.isSpent ? 'Stalled' : verdict.reason;
-  const old = f.status.conditions?.find(one => one.type === 'Progressing');
-  const said =
-    old?.reason === reason ? [] : [say(reason, 'warn', `The new primary is watched on: ${verdict.message}.`)];
-  const checked = { ...run, checkedAt: formatTime(now), noData, errors };
-  return waits(write(f, { checks: judgement.checks, run: checked }, said, [], settings.intervalMs));
-}
-
-function failedWatch(f: Facts, run: Run, why: string): Unnamed {
-  const message = `The promoted primary fails: ${why}.`;
-  const peak = run.peakWeight ?? 0;
-  return mayReturn(f, run, peak) ? bridge(f, run, peak, message) : toBack(f, message);
-}
-
-/** The one way back, (a) to (c). The canary keeps its share until the last good primary is ready. */
-function goBack(f: Facts, run: Run): Unnamed {
-  const { primary, settings, target } = f.o;
-  const good = f.goodRevision;
-  if (!good || !primary)
-    return hold(f, 'PrimaryNotReady', 'There is no last good revision to return to.', undefined);
-  const isFailing = !isAllReady(primary, primary.revision) || !primaryHasEndpoint(f.o);
-  const peak = run.peakWeight ?? 0;
-  if (primary.revision !== good && isFailing && mayReturn(f, run, peak))
-    return bridge(f, run, peak, 'The promoted primary failed.');
-  // Written even where the template is the good one already: an older decision may still be about to promote, and its
-  // write must meet a newer version. The temporary strategy shows that this has been done.
-  if (primary.revision !== good || !primary.isSurging)
-    return fenced(f, { kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch });
-  if (isAllReady(primary, good) && primaryHasEndpoint(f.o)) {
-    const message = `Revision ${run.revision} was not promoted; the last good revision ${good} serves all traffic.`;
-    return lower(
-      f,
-      0,
-      'failed',
-      {
-        phase: 'Failed',
-        stage: undefined,
-        stageSince: undefined,
-        history: recorded(f, 'Failed', 'RolledBack', message),
-      },
-      [say('RolledBack', 'error', message)],
-    );
-  }
-  if (f.routeWeight === 0 && f.isDrained && target?.pausedBy === 'engine') {
-    // Another engine may be about to return traffic to it: the stamp voids that write, and the status says that there is
-    // no way back to the canary any more, before its pods may change.
-    if ((run.peakWeight ?? 0) > 0 || f.statusWeight > 0)
-      return lower(f, 0, '', { run: { ...run, peakWeight: 0 } }, []);
-    return fenced(f, { kind: 'target', paused: false, epoch: f.nextEpoch });
-  }
-  const deadline = parseTime(f.status.stageSince) + settings.progressDeadlineMs;
-  const queued = isNewerThan(f.o, run) && !isReverted(f, run);
-  if (f.o.now < deadline) {
-    const message = queued
-      ? `Revision ${f.o.target?.revision} waits until the last good revision is back.`
-      : `The primary returns to revision ${good}.`;
-    return hold(f, queued ? 'RevisionQueued' : 'GoingBack', message, until(f, deadline));
-  }
-  const message = `The last good revision ${good} does not become ready on the primary; the canary keeps its traffic.`;
-  return hold(f, queued ? 'Stalled' : 'PrimaryNotReady', message, undefined);
-}
-
-/** (a): the traffic has left a canary that is still pinned and ready, and no cache is too old to say so. */
-function mayReturn(f: Facts, run: Run, peak: number): boolean {
-  return peak > 0 && f.routeWeight === 0 && f.o.staleCaches.length === 0 && mayCarry(f.o, run.revision, peak);
-}
-
-/** Back to the last split, on the way back. */
-function bridge(f: Facts, run: Run, peak: number, why: string): Unnamed {
-  const patch = f.status.stage === 'back' ? {} : stage(f, 'back');
-  const text = `${why} The canary gets its last share of ${peak} % again while the last good revision comes back.`;
-  const returned = { ...run, cause: 'return' as const, causeDetail: 'the promoted primary failed' };
-  return raise(f, peak, returned, patch, [say('Returned', 'error', text)], 0);
 }
 
 /** A dead primary and a pinned, ready canary that passed every step: the only ready arm beats none. */

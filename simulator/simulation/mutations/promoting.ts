@@ -19,7 +19,7 @@ export const promoting: readonly Mutation[] = [
     says: 'goes back to what the target has, because it has not kept the last good template',
     edits: [
       core(
-        'promote.ts',
+        'wayBack.ts',
         `    return fenced(f, { kind: 'primary', revision: good, surge: true, epoch: f.nextEpoch });
   if (isAllReady`,
         `    return fenced(f, { kind: 'primary', revision: f.o.target?.revision ?? good, surge: true, epoch: f.nextEpoch });
@@ -57,7 +57,7 @@ export const promoting: readonly Mutation[] = [
     return toBack(f, \`The primary lost pods of revision \${run.revision} while traffic`,
       ),
       core(
-        'promote.ts',
+        'watch.ts',
         `  if (!isAllReady(f.o.primary, good.hash) || !primaryHasEndpoint(f.o)) {`,
         `  if (f.o.primary?.revision !== good.hash) {`,
       ),
@@ -66,7 +66,7 @@ export const promoting: readonly Mutation[] = [
   {
     name: 'last-good-too-early',
     says: 'forgets the last good revision before the new primary has been watched',
-    edits: [core('promote.ts', `  if (f.o.now < bakedAt) return act([], until(f, bakedAt));\n`, ``)],
+    edits: [core('watch.ts', `  if (now < dueAt) return waits(act([], until(f, dueAt)));\n`, ``)],
   },
   {
     name: 'last-good-forgotten',
