@@ -19,11 +19,15 @@ export function writeOwned(
   const before = model.owned(next);
   switch (step.kind) {
     case 'store': {
+      // What is there already is touched, and gets another version.
+      if (before.stored.includes(step.revision)) model.renew(next, 'stored', index);
       const stored = [...new Set([...before.stored, step.revision])].sort();
       next[OWNED] = pools.owned.intern({ ...before, stored });
       return `stores ${step.revision}`;
     }
     case 'forget': {
+      // Only what was seen, under its version.
+      if (!(asSeen & thingBit('stored'))) return undefined;
       const stored = before.stored.filter(revision => revision !== step.revision);
       next[OWNED] = pools.owned.intern({ ...before, stored });
       return `forgets ${step.revision}`;

@@ -36,6 +36,8 @@ import { createPool, type Pool } from './pool.ts';
 import { createReduce } from './reduce.ts';
 import { createRenumber } from './renumber.ts';
 
+const ALL_THINGS = (1 << THINGS.length) - 1;
+
 /** What the explorer runs: the engine's own functions, or a mutation of them. */
 export interface Engine {
   decide(observation: Observation): Decision;
@@ -186,7 +188,7 @@ export function createModel(scenario: Scenario, engine: Engine, pools: AllPools 
 
   function canonicalise(state: number[]): boolean {
     const behind = state[BEHIND] as number;
-    const either = (behind | (behind >> THINGS.length)) & 63;
+    const either = (behind | (behind >> THINGS.length)) & ALL_THINGS;
     for (const thing of THINGS) {
       if (either & thingBit(thing)) continue;
       for (const word of WORDS_OF[thing]) state[OLD + word] = 0;
@@ -195,7 +197,7 @@ export function createModel(scenario: Scenario, engine: Engine, pools: AllPools 
     if (!isSymmetric) return false;
     const first = state[WORKER] as number;
     const second = state[WORKER + 1] as number;
-    const low = behind & 63;
+    const low = behind & ALL_THINGS;
     const high = behind >> THINGS.length;
     if (first < second || (first === second && low <= high)) return false;
     state[WORKER] = second;

@@ -108,7 +108,15 @@ export interface Worker {
 }
 
 /** Objects with a version of their own. */
-export const THINGS = ['canary', 'route', 'target', 'targetPods', 'primary', 'primaryPods'] as const;
+export const THINGS = [
+  'canary',
+  'route',
+  'target',
+  'targetPods',
+  'primary',
+  'primaryPods',
+  'stored',
+] as const;
 export type Thing = (typeof THINGS)[number];
 export const thingBit = (thing: Thing): number => 1 << THINGS.indexOf(thing);
 
@@ -125,7 +133,7 @@ export const OLD = 7;
 export const OWNED = 14;
 export const GHOST = 15;
 export const WORKER = 16;
-/** Six bits for each worker: which things its cache may still show in the former version. */
+/** Seven bits for each worker: which things its cache may still show in the former version. */
 export const BEHIND = 18;
 export const BUDGET = 19;
 export const WIDTH = 21;
@@ -134,6 +142,8 @@ export const WORDS_OF: Readonly<Record<Thing, readonly number[]>> = {
   canary: [STATUS, META],
   route: [ROUTE],
   target: [TARGET],
+  /** Seen as it is by everybody; only its version is of interest. */
+  stored: [],
   targetPods: [TARGET_PODS],
   primary: [PRIMARY],
   primaryPods: [PRIMARY_PODS],
