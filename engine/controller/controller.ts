@@ -11,6 +11,7 @@ import type { Judgement, Observation, Problem } from '../core/observation.ts';
 import { isAllReady } from '../core/readiness.ts';
 import { ApiError, objectKey, type KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName } from '../workloads/deployment.ts';
+import { refusedPrimary } from '../workloads/inspect.ts';
 import { act } from './act.ts';
 import { hasLookedAgain } from './confirm.ts';
 import { observe, type Sighting } from './observe.ts';
@@ -126,6 +127,15 @@ export function createController(parts: Parts): Controller {
     }
     listener.interrupted(sighting, decision);
     if (outcome.kind === 'conflict') return CONFLICT_RETRY_MS;
+    const refused =
+      decision.rule === 'adopt' && outcome.action === 'createPrimary'
+        ? refusedPrimary(outcome.error, sighting.names.primaryWorkload)
+        : undefined;
+    if (refused) {
+      // As if an inspection had found it: said in the condition now, and tried again after the next inspection.
+      inspections.set(key, { at: clock.now(), problems: [refused] });
+      return 'again';
+    }
     listener.failed(key, `${outcome.action}: ${outcome.error.message}`);
     return outcome.error.retryAfterMs ?? FAILURE_RETRY_MS;
   }

@@ -276,6 +276,21 @@ function isReady(deployment: KubernetesObject): boolean {
   return (status?.availableReplicas ?? 0) >= wanted && (status?.updatedReplicas ?? 0) >= wanted;
 }
 
+const QUOTA = /exceeded quota|failed quota/i;
+/** The sentence of RBAC, which admission never says. */
+const WITHOUT_RIGHT = /cannot \w+ resource/;
+
+/**
+ * Why the API server would not have the primary, in its own words; undefined when it said nothing about the primary
+ * itself (it did not answer, or somebody was faster), and trying again is all that helps.
+ */
+export function refusedPrimary({ kind, message }: ApiError, name: string): Problem | undefined {
+  if (kind !== 'forbidden' && kind !== 'invalid' && kind !== 'badRequest') return undefined;
+  const sentence = `Deployment ${name} would be refused: ${quoted(message)}`;
+  if (kind === 'forbidden' && WITHOUT_RIGHT.test(message)) return problem('Forbidden', sentence);
+  return problem(QUOTA.test(message) ? 'QuotaExceeded' : 'PrimaryDryRunRefused', sentence);
+}
+
 /** Pods that the API server did not even let the ReplicaSet create: a quota, or some other admission. */
 function refusedPods(deployment: KubernetesObject): Problem[] {
   const conditions: { type: string; status: string; message?: string }[] =
@@ -283,7 +298,7 @@ function refusedPods(deployment: KubernetesObject): Problem[] {
   const failure = conditions.find(one => one.type === 'ReplicaFailure' && one.status === 'True');
   if (!failure) return [];
   const sentence = failure.message ?? 'pods cannot be created';
-  const reason = /exceeded quota|failed quota/i.test(sentence) ? 'QuotaExceeded' : 'PrimaryNotReady';
+  const reason = QUOTA.test(sentence) ? 'QuotaExceeded' : 'PrimaryNotReady';
   const message = `Pods of Deployment ${deployment.metadata.name} cannot be created: ${quoted(sentence)}`;
   return [problem(reason, message)];
 }
