@@ -28,7 +28,7 @@ interface Answer {
   body: any;
 }
 
-async function call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<Answer> {
+async function call(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: object): Promise<Answer> {
   const answer = await request(plane.server + path, {
     method,
     dispatcher: agent,
@@ -143,6 +143,41 @@ describe.each(GROUPS)('the rules in %s', group => {
     };
     expect(body.spec).toEqual({ ...spec, analysis: { ...analysis, ...defaults } });
   });
+});
+
+test('target and Service may be mended before the adoption, and stay what they are after it', async () => {
+  const path = `/apis/${GROUP}/v1beta1/namespaces/default/canaries`;
+  const spec = (target: string, service: object) => ({
+    targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: target },
+    service: { port: 80, ...service },
+    analysis: { stepWeight: 10 },
+  });
+  const first = {
+    apiVersion: `${GROUP}/v1beta1`,
+    kind: 'Canary' as const,
+    metadata: { name: 'kept' },
+    spec: spec('wbe', {}),
+  };
+  expect((await create(first, '')).status).toBe(201);
+  const put = async (changed: object, subresource = '') => {
+    const { body: now } = await call('GET', `${path}/kept`);
+    return await call('PUT', `${path}/kept${subresource}`, { ...now, ...changed });
+  };
+  expect((await put({ status: { phase: 'Initializing' } }, '/status')).status).toBe(200);
+  expect((await put({ spec: spec('web', {}) })).status).toBe(200);
+  expect((await put({ status: { phase: 'Succeeded' } }, '/status')).status).toBe(200);
+  // The same name, said otherwise; and whatever else is edited.
+  expect((await put({ spec: spec('web', { name: 'web', port: 81 }) })).status).toBe(200);
+  for (const [field, changed] of [
+    ['spec.targetRef', spec('other', { name: 'web' })],
+    ['spec.service', spec('web', { name: 'other' })],
+  ] as const) {
+    const { status, body } = await put({ spec: changed });
+    expect(status).toBe(422);
+    expect(body.details.causes).toMatchObject([
+      { field, message: expect.stringContaining('must stay what was adopted') },
+    ]);
+  }
 });
 
 test('an unknown field is refused under strict validation', async () => {

@@ -81,7 +81,7 @@ export const canarySpecSchema = withRules(
         "Address of the Prometheus that answers built-in metrics and inline queries. Absent: the engine's --metrics-server, and without that the pods' own metrics (no queries). Example: http://prometheus.linkerd-viz:9090.",
       ),
     targetRef: targetRefSchema.describe(
-      'The workload whose new revisions are rolled out. One Canary for each target: of two, the younger is refused.',
+      'The workload whose new revisions are rolled out. One Canary for each target: of two, the younger is refused. It cannot be changed once it is adopted.',
     ),
     autoscalerRef: autoscalerRefSchema
       .optional()

@@ -35,6 +35,28 @@ const flaggerStatus = {
   ),
 };
 
+const isNotAdopted =
+  "!has(oldSelf.status) || !has(oldSelf.status.phase) || oldSelf.status.phase in ['', 'Initializing']";
+const apexOf = (object: string) =>
+  `(has(${object}.spec.service.name) ? ${object}.spec.service.name : ${object}.spec.targetRef.name)`;
+
+/**
+ * Rules for an update, which a schema of the spec alone cannot say. What a Canary was adopted with stays: under another
+ * target the primary would come back with the template of this one, and the old target would stay at zero.
+ */
+const adoptionRules = [
+  {
+    rule: `${isNotAdopted} || (self.spec.targetRef.kind == oldSelf.spec.targetRef.kind && self.spec.targetRef.name == oldSelf.spec.targetRef.name)`,
+    message: 'must stay what was adopted; for another target delete this Canary and create a new one',
+    fieldPath: '.spec.targetRef',
+  },
+  {
+    rule: `${isNotAdopted} || ${apexOf('self')} == ${apexOf('oldSelf')}`,
+    message: 'must stay what was adopted; for another Service delete this Canary and create a new one',
+    fieldPath: '.spec.service',
+  },
+];
+
 const schemas: Record<Kind, { description: string; spec: z.ZodType; status: z.ZodType }> = {
   Canary: {
     description:
@@ -134,6 +156,7 @@ export function schemaOf(kind: Kind): JsonSchema {
     description,
     type: 'object',
     required: ['spec'],
+    ...(kind === 'Canary' ? { 'x-kubernetes-validations': adoptionRules } : {}),
     properties: {
       apiVersion: { description: 'Group and version of the object.', type: 'string' },
       kind: { description: `Always ${kind}.`, type: 'string' },

@@ -97,7 +97,7 @@ export const serviceSchema = z
     ])
       .optional()
       .describe(
-        'Name of the apex Service, which clients call; <name>-primary and <name>-canary are generated beside it. At most 55 characters. Absent: the name of the target.',
+        'Name of the apex Service, which clients call; <name>-primary and <name>-canary are generated beside it. At most 55 characters. It cannot be changed once the target is adopted. Absent: the name of the target.',
       ),
     port: whole(1, 65_535).describe('Port of the generated Services. Example: 80.'),
     portName: text(63, 1)
