@@ -59,7 +59,7 @@ const wayOfProgress: RuleCase[] = [
 
 const weights: RuleCase[] = [
   analysis(
-    'stepWeight of zero',
+    'H23 stepWeight of zero',
     { stepWeight: 0 },
     { at: '.stepWeight', engine: 'must be at least 1', server: 'greater than or equal to 1' },
   ),
@@ -73,8 +73,8 @@ const weights: RuleCase[] = [
     { stepWeight: 0.5 },
     { at: '.stepWeight', engine: 'must be a whole number', server: 'integer' },
   ),
-  analysis('stepWeights that fall', { stepWeight: null, stepWeights: [10, 5] }, rising),
-  analysis('stepWeights that stand still', { stepWeight: null, stepWeights: [10, 10, 20] }, rising),
+  analysis('H23 stepWeights that fall', { stepWeight: null, stepWeights: [10, 5] }, rising),
+  analysis('H23 stepWeights that stand still', { stepWeight: null, stepWeights: [10, 10, 20] }, rising),
   analysis(
     'stepWeights with a zero',
     { stepWeight: null, stepWeights: [0, 5] },

@@ -1,5 +1,6 @@
 /** What a Canary refers to and is not there, not valid, or elsewhere: refused with the field, and accepted when mended. */
 import { describe, expect, test } from 'vitest';
+import type { CanaryStatus } from '../api/status.ts';
 import { alertProvider, GROUP, startTelling } from './scriptedTelling.ts';
 
 type World = Awaited<ReturnType<typeof startTelling>>;
@@ -89,7 +90,78 @@ describe('an AlertProvider', () => {
   });
 });
 
-describe('references into other namespaces', () => {
+describe('a MetricTemplate', () => {
+  const path = 'spec.analysis.metrics[0].templateRef';
+  const metrics = [{ name: 'm', templateRef: { name: 'errors' }, thresholdRange: { min: 99 } }];
+  const template = (spec: object) => ({
+    apiVersion: GROUP,
+    kind: 'MetricTemplate',
+    metadata: { name: 'errors', namespace: 'shop' },
+    spec: { provider: { type: 'prometheus', address: 'http://prometheus.test' }, query: 'up', ...spec },
+  });
+
+  test('that does not exist: refused by its own reason; created, the canary is adopted without being touched', async () => {
+    const world = await startTelling();
+    await world.start('one', { resyncMs: 3_600_000 });
+    world.declare({ metrics });
+    await refused(world);
+    expect(accepted(world)).toMatchObject({
+      reason: 'MetricTemplateNotFound',
+      message: `${path}: MetricTemplate shop/errors does not exist`,
+    });
+    world.create(template({}));
+    await world.until(() => world.status().phase === 'Initialized');
+    expect(accepted(world)).toMatchObject({ status: 'True', reason: 'Accepted' });
+  });
+
+  test('that is not supported: refused by its own reason with the problem, until it is mended', async () => {
+    const world = await startTelling();
+    world.create(template({ provider: { type: 'datadog' } }));
+    await world.start('one', { resyncMs: 3_600_000 });
+    world.declare({ metrics });
+    await refused(world);
+    expect(accepted(world)).toMatchObject({
+      reason: 'MetricTemplateRefused',
+      message: `${path}: MetricTemplate shop/errors: spec.provider.type is not supported yet; use prometheus`,
+    });
+    const { metadata } = world.api.store.get(
+      { apiVersion: GROUP, kind: 'MetricTemplate' },
+      'shop',
+      'errors',
+    )!;
+    world.api.store.update({ ...template({}), metadata }, 'user');
+    await world.until(() => world.status().phase === 'Initialized');
+  });
+});
+
+test('H29 of two canaries on one target the younger is refused, and takes over when the older is gone', async () => {
+  const world = await startTelling();
+  await world.start('one');
+  world.declare();
+  await world.until(() => world.status().phase === 'Initialized');
+  await world.advance(2_000);
+  const { apiVersion, kind, spec } = world.canary();
+  world.create({ apiVersion, kind, metadata: { name: 'younger', namespace: 'shop' }, spec });
+  const ofYounger = (): CanaryStatus => world.canary('younger').status;
+  const acceptedOfYounger = () => ofYounger()?.conditions?.find(one => one.type === 'Accepted');
+  await world.until(() => acceptedOfYounger()?.status === 'False');
+  expect(acceptedOfYounger()).toMatchObject({
+    reason: 'TargetTaken',
+    message: 'spec.targetRef: Canary web is older and has the same target web',
+  });
+  // A release is one rollout, of the older one.
+  world.release('v2');
+  await world.until(() => world.status().phase === 'Succeeded');
+  expect(accepted(world)).toMatchObject({ status: 'True' });
+  expect(ofYounger()).toMatchObject({ conditions: expect.anything() });
+  expect(ofYounger().run).toBeUndefined();
+  expect(ofYounger().phase).toBeUndefined();
+  world.api.store.delete(world.canary());
+  await world.until(() => ofYounger().phase === 'Initialized');
+  expect(acceptedOfYounger()).toMatchObject({ status: 'True' });
+});
+
+describe('H25 references into other namespaces', () => {
   test('are followed, as Flagger follows them', async () => {
     const world = await startTelling();
     world.create(alertProvider('on-call', { type: 'webhook', address: 'https://a.test/' }, 'default'));

@@ -1,7 +1,7 @@
 /**
  * What happens to a canary engine that was never attacked, one test for each hazard that is decided in the core. H1, H6,
- * H11, H13 to H17, H28 and H35 stand beside the rules that they are about (decide, pinning, promote); H22, H23 and H32 in
- * steppers and analyzers; H29 in e2e. Hooks (H20, H27), config copies (H5, H30) and DaemonSets (H26, H33) do not exist yet.
+ * H11, H13 to H17, H28 and H35 stand beside the rules that they are about (decide, pinning, promote); H22 and H32 in
+ * steppers and analyzers, H23 among the rules of the API, H25 and H29 in controller/references. Hooks (H20, H27), config copies (H5, H30) and DaemonSets (H26, H33) do not exist yet.
  */
 import { describe, expect, test } from 'vitest';
 import { adopted, phaseIs, runUntil, tick } from './abstractLife.ts';
