@@ -155,7 +155,7 @@ test('under the CRD of Flagger it says what is dropped, and touches nothing', as
   const said = await engine.said('something that the engine needs is missing');
   expect(said).toMatchObject({ reason: 'CrdsOutdated', level: 'error' });
   expect(said.detail).toMatch(
-    /canaries\.flagger\.app lacks status\..*status\.epoch.* more fields: node engine\/api\/generate\.ts --api-group flagger\.app \| kubectl/,
+    /canaries\.flagger\.app lacks status\..*status\.epoch.* more fields: npm run -s crds -- --api-group flagger\.app \| kubectl/,
   );
   const readyz = await fetch(`${engine.url}/readyz`);
   expect([readyz.status, await readyz.text()]).toEqual([503, expect.stringContaining('CrdsOutdated')]);

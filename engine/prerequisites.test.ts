@@ -157,7 +157,7 @@ test.each<[string, Parameters<typeof setUp>, RegExp]>([
   [
     "an outdated CRD of Flagger's group",
     [{ canarySchema: outdatedSchema() }, { apiGroup: 'flagger.app' }],
-    /CrdsOutdated: .*canaries\.flagger\.app lacks status\.epoch: node engine\/api\/generate\.ts --api-group flagger\.app \| kubectl/,
+    /CrdsOutdated: .*canaries\.flagger\.app lacks status\.epoch: npm run -s crds -- --api-group flagger\.app \| kubectl/,
   ],
   [
     'no TrafficSplits',

@@ -124,7 +124,7 @@ async function versionLacks(
 /** What brings the CRDs in, or up to date. */
 function remedyOf(apiGroup: string): string {
   return apiGroup === FLAGGER_GROUP
-    ? `node engine/api/generate.ts --api-group ${FLAGGER_GROUP} | kubectl apply --server-side --force-conflicts -f -`
+    ? `npm run -s crds -- --api-group ${FLAGGER_GROUP} | kubectl apply --server-side --force-conflicts -f -`
     : 'kubectl apply --server-side --force-conflicts -f charts/serin/crds/';
 }
 

@@ -187,6 +187,28 @@ describe('fields that another manager applies', () => {
     );
   });
 
+  test('Argo CD stays an owner of what it ignores: an annotation says that it is harmless, for it and nobody else', async () => {
+    const [problem] = await inspected({}, sightingOf({ target: target('argocd-controller') }));
+    const [, key = '', value = ''] =
+      /the annotation (\S+): (\S+) to the Canary/.exec(problem?.message ?? '') ?? [];
+    const both = target('argocd-controller');
+    both.metadata.managedFields?.push(...(target('helm').metadata.managedFields ?? []));
+    const asked = (annotation: string) =>
+      inspected({}, sightingOf({ target: both, annotations: { [key]: annotation } }));
+    expect((await asked(value)).map(one => one.message)).toEqual([expect.stringMatching(/^Manager helm /)]);
+    expect(await asked(`${value}, helm`)).toEqual([]);
+    expect(await asked('argocd')).toHaveLength(2);
+  });
+
+  test('whoever is to leave a field out is warned of what becomes of it', async () => {
+    for (const manager of ['kustomize-controller', 'helm', 'kubectl']) {
+      const [problem] = await inspected({}, sightingOf({ target: target(manager) }));
+      expect(problem?.message).toContain('after a hand-over (docs/gitops.md');
+      // A transition keeps 512 characters.
+      expect(problem?.message.length).toBeLessThan(400);
+    }
+  });
+
   test.each([
     ['kustomize-controller', 'that Flux applies'],
     ['helm', 'omit replicas of Deployment cart from the chart'],

@@ -20,6 +20,12 @@ import { primarySelector, targetSelector } from './service.ts';
 /** On a Canary: adopt although companions of the target would not select the primary's pods. */
 export const ALLOW_COMPANIONS_ANNOTATION = 'serin.dev/allow-companions';
 
+/**
+ * On a Canary: names of managers, separated by commas, that own a field only by applying what they find there. Argo CD
+ * does with RespectIgnoreDifferences: it copies the live value into what it applies, and so stays an owner.
+ */
+export const ALLOW_OWNERS_ANNOTATION = 'serin.dev/allow-field-owners';
+
 const FIELD_MANAGER = 'serin';
 /** Sentences of the API come from elsewhere; a condition must stay readable and small. */
 const QUOTED_CHARACTERS_MAX = 300;
@@ -191,17 +197,25 @@ function podSelectorOf(companion: KubernetesObject, namespace: string): LabelSel
 }
 
 function ownershipProblems(sighting: Sighting): Problem[] {
-  const { target, apex } = sighting;
+  const { target, apex, canary } = sighting;
+  const named = (canary.annotations[ALLOW_OWNERS_ANNOTATION] ?? '').split(',').map(name => name.trim());
+  const harmless = [FIELD_MANAGER, ...named];
   return [
-    ...(target ? ownersOf(target, 'Deployment', 'replicas') : []),
-    ...(apex ? ownersOf(apex, 'Service', 'selector') : []),
+    ...(target ? ownersOf(target, 'Deployment', 'replicas', harmless) : []),
+    ...(apex ? ownersOf(apex, 'Service', 'selector', harmless) : []),
   ];
 }
 
-function ownersOf(object: KubernetesObject, kind: string, field: 'replicas' | 'selector'): Problem[] {
+function ownersOf(
+  object: KubernetesObject,
+  kind: string,
+  field: 'replicas' | 'selector',
+  harmless: readonly string[],
+): Problem[] {
   const managers = (object.metadata.managedFields ?? [])
-    .filter(entry => entry.operation === 'Apply' && entry.manager !== FIELD_MANAGER && owns(entry, field))
-    .map(entry => entry.manager ?? 'unknown');
+    .filter(entry => entry.operation === 'Apply' && owns(entry, field))
+    .map(entry => entry.manager ?? 'unknown')
+    .filter(manager => !harmless.includes(manager));
   return [...new Set(managers)].map(manager => {
     const what = `${kind} ${object.metadata.name}`;
     const group = kind === 'Deployment' ? 'apps' : '""';
@@ -216,6 +230,9 @@ function owns(entry: ManagedFieldsEntry, field: string): boolean {
   return typeof spec === 'object' && spec !== null && `f:${field}` in spec;
 }
 
+/** A field whose only owner leaves it out is removed: replicas fall to 1, and a Service selects nobody. */
+const HAND_OVER = 'docs/gitops.md says how: a field without any owner is reset';
+
 /** What to do, exactly, in the terms of whoever applies the field. */
 function fixFor(
   manager: string,
@@ -226,14 +243,15 @@ function fixFor(
     return (
       `add to spec of the Argo CD Application ` +
       `ignoreDifferences: [{group: ${group}, kind: ${kind}, name: ${name}, jsonPointers: [/spec/${field}]}] ` +
-      `and syncPolicy.syncOptions: [RespectIgnoreDifferences=true]`
+      `and syncPolicy.syncOptions: [RespectIgnoreDifferences=true], ` +
+      `and then the annotation ${ALLOW_OWNERS_ANNOTATION}: ${manager} to the Canary`
     );
   }
   if (/kustomize-controller|flux/i.test(manager))
-    return `remove spec.${field} from the manifest of ${what} that Flux applies, so that Flux gives the field up`;
+    return `remove spec.${field} from the manifest of ${what} that Flux applies, after a hand-over (${HAND_OVER})`;
   if (/helm/i.test(manager))
-    return `omit ${field} of ${what} from the chart (with helm-controller, in the chart that the HelmRelease installs)`;
-  return `omit spec.${field} from what ${manager} applies, or from the chart that it renders`;
+    return `omit ${field} of ${what} from the chart (with helm-controller, in the chart that the HelmRelease installs), after a hand-over (${HAND_OVER})`;
+  return `omit spec.${field} from what ${manager} applies, or from the chart that it renders, after a hand-over (${HAND_OVER})`;
 }
 
 async function primaryProblems(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]> {
