@@ -1,31 +1,12 @@
-/** What the pages for users say, compared with what the engine has: reasons, metrics, and commands that can be typed. */
+/** What the pages for users say, compared with what the engine has: metrics, and commands that can be typed. */
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { systemClock } from './clock.ts';
-import { reasons } from './api/reasons.ts';
 import { createMetrics } from './telemetry/metrics.ts';
-import { toldReasons } from './notifiers/told.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
-
-test('every reason stands in the page on notifications, and where it is told only to the event webhook it says so', () => {
-  const page = read('docs/notifications.md');
-  const missing = Object.keys(reasons).filter(reason => !page.includes(`\`${reason}\``));
-  expect(missing).toEqual([]);
-  const line = page.split('\n').find(one => one.includes('Only the event webhook hears of')) ?? '';
-  const alone = [
-    ...line
-      .split('Each is told once')
-      .at(-1)!
-      .matchAll(/`([A-Z]\w+)`/g),
-  ].map(match => match[1]);
-  const untold = Object.keys(reasons).filter(
-    reason => toldReasons[reason as keyof typeof reasons] === 'untold',
-  );
-  expect(alone.toSorted()).toEqual(untold.toSorted());
-});
 
 test('every metric stands in the page on metrics, and no other', async () => {
   const metrics = createMetrics({ clock: systemClock, version: '0', meshProvider: 'linkerd' });

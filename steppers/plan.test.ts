@@ -1,14 +1,7 @@
 /** Which weight comes next: examples that people know, and what holds for every progression. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  nextPromotionWeight,
-  nextStep,
-  type ProgressionInput,
-  progressionProblems,
-  promotionSteps,
-  stepsOf,
-} from './plan.ts';
+import { nextPromotionWeight, nextStep, type ProgressionInput, stepsOf } from './plan.ts';
 
 const percent = fc.integer({ min: 1, max: 100 });
 const rising = fc
@@ -103,7 +96,18 @@ describe('nextStep', () => {
   });
 });
 
-describe('promotionSteps', () => {
+/** As a promotion takes them, one after the other. */
+function promotionSteps(stepWeightPromotion: number, fromWeight: number): number[] {
+  const steps: number[] = [];
+  // Bounded, for a step that stands still.
+  for (let weight = fromWeight; weight > 0 && steps.length <= 100; ) {
+    weight = nextPromotionWeight(stepWeightPromotion, weight);
+    steps.push(weight);
+  }
+  return steps;
+}
+
+describe('nextPromotionWeight', () => {
   test.each<[number, number, number[]]>([
     [0, 50, [0]],
     [25, 100, [75, 50, 25, 0]],
@@ -122,46 +126,8 @@ describe('promotionSteps', () => {
         steps.forEach((step, index) => {
           const before = steps[index - 1] ?? fromWeight;
           expect(step).toBeLessThan(before);
-          expect(step).toBe(nextPromotionWeight(stepWeightPromotion, before));
           if (stepWeightPromotion > 0) expect(before - step).toBeLessThanOrEqual(stepWeightPromotion);
         });
-      }),
-    );
-  });
-});
-
-describe('progressionProblems', () => {
-  test.each<[Parameters<typeof progressionProblems>[0], string[]]>([
-    [{ stepWeight: 0 }, ['stepWeight: expected a whole number from 1 to 100, got 0']],
-    [{ stepWeight: -10 }, ['stepWeight: expected a whole number from 1 to 100, got -10']],
-    [{ stepWeight: 2.5 }, ['stepWeight: expected a whole number from 1 to 100, got 2.5']],
-    [{ stepWeight: 101 }, ['stepWeight: expected a whole number from 1 to 100, got 101']],
-    [{ stepWeights: [10, 10] }, ['stepWeights[1]: expected more than the step before it (10), got 10']],
-    [{ stepWeights: [30, 10] }, ['stepWeights[1]: expected more than the step before it (30), got 10']],
-    [
-      { stepWeights: [0, 101] },
-      [
-        'stepWeights[0]: expected a whole number from 1 to 100, got 0',
-        'stepWeights[1]: expected a whole number from 1 to 100, got 101',
-      ],
-    ],
-    [{ stepWeights: [] }, ['stepWeights: expected at least one weight']],
-    [{ stepWeight: 10, maxWeight: 101 }, ['maxWeight: expected a whole number from 1 to 100, got 101']],
-    [{ stepWeight: 10, maxWeight: -1 }, ['maxWeight: expected a whole number from 1 to 100, got -1']],
-    [
-      { stepWeight: 10, stepWeightPromotion: 101 },
-      ['stepWeightPromotion: expected a whole number from 1 to 100, got 101'],
-    ],
-    [{ iterations: 0 }, ['iterations: expected a whole number of at least 1, got 0']],
-  ])('%j', (input, problems) => {
-    expect(progressionProblems(input).map(({ field, message }) => `${field}: ${message}`)).toEqual(problems);
-  });
-
-  test('what is accepted can be planned, and what can be planned is accepted', () => {
-    fc.assert(
-      fc.property(arbitraryProgression, input => {
-        expect(progressionProblems(input)).toEqual([]);
-        expect(() => stepsOf(input)).not.toThrow();
       }),
     );
   });

@@ -9,7 +9,6 @@ export const namespaces = type('', 'v1', 'namespaces', 'Namespace', false);
 export const services = type('', 'v1', 'services', 'Service');
 export const pods = type('', 'v1', 'pods', 'Pod');
 export const secrets = type('', 'v1', 'secrets', 'Secret');
-export const configMaps = type('', 'v1', 'configmaps', 'ConfigMap');
 export const events = type('', 'v1', 'events', 'Event');
 export const deployments = type('apps', 'v1', 'deployments', 'Deployment');
 export const replicaSets = type('apps', 'v1', 'replicasets', 'ReplicaSet');
