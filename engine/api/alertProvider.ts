@@ -3,7 +3,7 @@
  * is Serin's own.
  */
 import { z } from 'zod';
-import { objectName, text, withRules } from './fields.ts';
+import { objectName, text, webAddress, withRules } from './fields.ts';
 
 export const ALERT_PROVIDERS = ['slack', 'msteams', 'discord', 'rocket', 'gchat', 'webhook'] as const;
 
@@ -16,12 +16,10 @@ export const alertProviderSpecSchema = withRules(
       .optional()
       .describe('Channel that is written to, where the receiver has some. Example: general.'),
     username: text(256).optional().describe('Name that the messages are signed with. Absent: serin.'),
-    address: text(2048, 1)
+    address: webAddress()
       .optional()
       .describe('Address that messages are posted to. Prefer secretRef, because such addresses are secrets.'),
-    proxy: text(2048, 1)
-      .optional()
-      .describe('HTTP proxy for this receiver. Example: http://proxy.corp:8080.'),
+    proxy: webAddress().optional().describe('HTTP proxy for this receiver. Example: http://proxy.corp:8080.'),
     secretRef: z
       .object({ name: objectName().describe('Name of the Secret, in the namespace of the AlertProvider.') })
       .optional()

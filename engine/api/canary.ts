@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { analysisSchema } from './analysis.ts';
-import { objectName, text, textMap, whole, withRules } from './fields.ts';
+import { objectName, text, textMap, webAddress, whole, withRules } from './fields.ts';
 import { SERVICE_NAME_PATTERN, isServiceName, serviceSchema } from './service.ts';
 
 /** Every provider that the field may name; which of them work is said in `unsupported.ts`. */
@@ -75,7 +75,7 @@ export const canarySpecSchema = withRules(
       .describe(
         "What moves the traffic of this Canary. Absent: the engine's --mesh-provider. Example: linkerd.",
       ),
-    metricsServer: text(2048, 1)
+    metricsServer: webAddress()
       .optional()
       .describe(
         "Address of the Prometheus that answers built-in metrics and inline queries. Absent: the engine's --metrics-server, and without that the pods' own metrics (no queries). Example: http://prometheus.linkerd-viz:9090.",

@@ -171,7 +171,10 @@ describe('what is not supported', () => {
 
   test('of the metric providers only prometheus is supported', () => {
     const decoded = METRIC_PROVIDERS.map(type =>
-      decodeMetricTemplate({ metadata, spec: { provider: { type }, query: 'q' } }),
+      decodeMetricTemplate({
+        metadata,
+        spec: { provider: { type, address: 'http://metrics.test' }, query: 'q' },
+      }),
     );
     expect(decoded.filter(result => result.ok)).toHaveLength(1);
     for (const result of decoded)

@@ -42,6 +42,25 @@ export function objectName() {
   return text(NAME_CHARACTERS_MAX, 1);
 }
 
+/** An address that can be asked over HTTP. A host without a scheme is the usual slip. */
+export const WEB_ADDRESS_PATTERN = '^https?://[^/?# ]+';
+
+const webAddressPattern = new RegExp(WEB_ADDRESS_PATTERN);
+
+export function isWebAddress(address: string): boolean {
+  return webAddressPattern.test(address) && URL.canParse(address);
+}
+
+export function webAddress() {
+  return withRules(text(2048, 1), [
+    {
+      cel: `self.matches('${WEB_ADDRESS_PATTERN}')`,
+      message: 'must be an http or https URL, such as http://prometheus.monitoring:9090',
+      holds: isWebAddress,
+    },
+  ]);
+}
+
 /** A Go duration within inclusive bounds, both given as Go durations. */
 export function duration(least: string, most: string) {
   const leastMs = durationMs(least) ?? 0;

@@ -3,7 +3,7 @@
  * Flagger's. Credentials are only ever referred to, never held.
  */
 import { z } from 'zod';
-import { objectName, text } from './fields.ts';
+import { isWebAddress, objectName, text, WEB_ADDRESS_PATTERN, withRules } from './fields.ts';
 import { canaryStatusSchema } from './status.ts';
 
 export const METRIC_PROVIDERS = [
@@ -28,26 +28,36 @@ const headersSchema = z
   .refine(map => Object.keys(map).length <= HEADERS_MAX, `must have at most ${HEADERS_MAX} entries`)
   .meta({ maxProperties: HEADERS_MAX });
 
-const providerSchema = z.object({
-  type: z.enum(METRIC_PROVIDERS).describe('What answers the query. Example: prometheus.'),
-  address: text(2048)
-    .optional()
-    .describe(
-      "Address of the provider's API. Absent: the provider's public address, where it has one. Example: http://prometheus:9090.",
-    ),
-  headers: headersSchema
-    .optional()
-    .describe('Headers sent with each query, each a list of values. Example: {X-Scope-OrgID: [shop]}.'),
-  secretRef: z
-    .object({ name: objectName().describe('Name of the Secret, in the namespace of the MetricTemplate.') })
-    .optional()
-    .describe('Secret with the credentials; for prometheus either username and password, or token.'),
-  region: text(64).optional().describe('Region of the provider, for cloudwatch. Example: eu-central-1.'),
-  insecureSkipVerify: z
-    .boolean()
-    .optional()
-    .describe("Accepts any certificate of the provider's server; insecure. Absent: false."),
-});
+const providerSchema = withRules(
+  z.object({
+    type: z.enum(METRIC_PROVIDERS).describe('What answers the query. Example: prometheus.'),
+    address: text(2048)
+      .optional()
+      .describe(
+        "Address of the provider's API. Absent: the provider's public address, where it has one. Example: http://prometheus:9090.",
+      ),
+    headers: headersSchema
+      .optional()
+      .describe('Headers sent with each query, each a list of values. Example: {X-Scope-OrgID: [shop]}.'),
+    secretRef: z
+      .object({ name: objectName().describe('Name of the Secret, in the namespace of the MetricTemplate.') })
+      .optional()
+      .describe('Secret with the credentials; for prometheus either username and password, or token.'),
+    region: text(64).optional().describe('Region of the provider, for cloudwatch. Example: eu-central-1.'),
+    insecureSkipVerify: z
+      .boolean()
+      .optional()
+      .describe("Accepts any certificate of the provider's server; insecure. Absent: false."),
+  }),
+  [
+    {
+      cel: `self.type != 'prometheus' || (has(self.address) && self.address.matches('${WEB_ADDRESS_PATTERN}'))`,
+      message: 'must have an address that is an http or https URL, such as http://prometheus.monitoring:9090',
+      holds: provider =>
+        provider.type !== 'prometheus' || (provider.address !== undefined && isWebAddress(provider.address)),
+    },
+  ],
+);
 
 export const metricTemplateSpecSchema = z
   .object({

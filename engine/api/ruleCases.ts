@@ -202,6 +202,38 @@ const others: RuleCase[] = [
     refused: { field: 'spec.provider.type', engine: 'must be one of', server: 'supported values' },
   },
   {
+    name: 'metrics server without a scheme',
+    kind: 'Canary',
+    patch: { metricsServer: 'prometheus:9090' },
+    refused: { field: 'spec.metricsServer', engine: 'must be an http or https URL' },
+  },
+  { name: 'metrics server', kind: 'Canary', patch: { metricsServer: 'http://prometheus.linkerd-viz:9090' } },
+  {
+    name: 'Prometheus without an address',
+    kind: 'MetricTemplate',
+    patch: { provider: { address: null } },
+    refused: { field: 'spec.provider', engine: 'must have an address that is an http or https URL' },
+  },
+  {
+    name: 'Prometheus at no URL',
+    kind: 'MetricTemplate',
+    patch: { provider: { address: 'prometheus:9090' } },
+    refused: { field: 'spec.provider', engine: 'must have an address that is an http or https URL' },
+  },
+  {
+    name: 'receiver at no URL',
+    kind: 'AlertProvider',
+    patch: { address: 'hooks.test/1' },
+    refused: { field: 'spec.address', engine: 'must be an http or https URL' },
+  },
+  {
+    name: 'receiver behind no proxy',
+    kind: 'AlertProvider',
+    patch: { proxy: 'proxy.corp:8080' },
+    refused: { field: 'spec.proxy', engine: 'must be an http or https URL' },
+  },
+  { name: 'receiver behind a proxy', kind: 'AlertProvider', patch: { proxy: 'http://proxy.corp:8080' } },
+  {
     name: 'metric headers',
     kind: 'MetricTemplate',
     patch: { provider: { headers: { 'X-Scope-OrgID': ['a'] } } },

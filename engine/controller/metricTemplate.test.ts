@@ -112,7 +112,7 @@ test.each<[string, Record<string, string> | Error | undefined, string]>([
 test.each([
   [{ region: 'eu-central-1', address: 'http://127.0.0.1:1' }, 'spec.provider.region is not supported yet'],
   [{ type: 'datadog' }, 'spec.provider.type is not supported yet'],
-  [{}, 'has no provider.address'],
+  [{}, 'spec.provider must have an address'],
 ])('%j is refused by name', async (provider, sentence) => {
   expect(await check(provider)).toMatchObject({ message: expect.stringContaining(sentence) });
 });
