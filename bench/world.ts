@@ -168,12 +168,6 @@ export const isWatch = (entry: AuditEntry) => entry.verb === 'watch';
 export const isEvent = (entry: AuditEntry) => entry.resource === 'events';
 export const isRead = (entry: AuditEntry) => entry.verb === 'get' || entry.verb === 'list';
 
-/** Milliseconds since the epoch, to the microsecond that the audit log has. */
-export function auditTime(entry: AuditEntry): number {
-  const [, seconds = '', fraction = '0'] = /^(.*?)(\.\d+)?Z$/.exec(entry.requestReceivedTimestamp) ?? [];
-  return Date.parse(`${seconds}Z`) + Number(fraction) * 1_000;
-}
-
 async function untilQuiet({ plane }: Cluster): Promise<void> {
   const endMs = now() + QUIET_DEADLINE_MS;
   const count = () => plane.audit().filter(entry => !isLease(entry) && !isWatch(entry)).length;

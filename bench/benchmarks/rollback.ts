@@ -1,7 +1,8 @@
 /** From the failed check that reaches the threshold to the route write: ticks between them, counted by the metric queries, and the time. */
+import { auditTime } from '../../e2e/harness/audit.ts';
 import { atMost, type Figure, greatest, median } from '../figures.ts';
 import { until } from '../timeline.ts';
-import { auditTime, startWorld, type World } from '../world.ts';
+import { startWorld, type World } from '../world.ts';
 
 const CANARIES = 10;
 const THRESHOLD = 3;

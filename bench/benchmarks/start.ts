@@ -1,7 +1,8 @@
 /** How soon an engine that is started acts on what became due while there was none: from the start of its process to the route write. */
+import { auditTime } from '../../e2e/harness/audit.ts';
 import { atMost, type Figure } from '../figures.ts';
 import { until } from '../timeline.ts';
-import { auditTime, startWorld, type World } from '../world.ts';
+import { startWorld, type World } from '../world.ts';
 
 const ANALYSIS = {
   interval: '2s',

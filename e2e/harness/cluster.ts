@@ -1,5 +1,5 @@
 /**
- * A control plane as an engine finds it: the CRDs are served, the user `engine` has the rights that the chart gives, and
+ * A control plane as an engine finds it: the CRDs are served, the engines' users have the rights that the chart gives, and
  * there is a Node. Nobody plays pods yet: whoever starts it does.
  */
 import { readdirSync, readFileSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { createWorldApi, type WorldApi } from '../../simulator/world/api.ts';
 import { trafficSplitCrd } from '../../simulator/world/manifests.ts';
+import { REPLICA_USERS } from './audit.ts';
 import { type ControlPlane, startControlPlane, waitFor } from './controlplane.ts';
 
 export interface Cluster {
@@ -50,7 +51,7 @@ export async function created(api: WorldApi, path: string, body: object): Promis
   if (answer.status !== 201) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
 }
 
-/** The user `engine` gets exactly the rights that the chart gives the engine's ServiceAccount. */
+/** The users of engines get exactly the rights that the chart gives the engine's ServiceAccount. */
 async function grantEngine(api: WorldApi): Promise<void> {
   const role = parse(readFileSync(join(root, 'charts/serin/files/clusterrole.yaml'), 'utf8'));
   const base = '/apis/rbac.authorization.k8s.io/v1';
@@ -62,7 +63,11 @@ async function grantEngine(api: WorldApi): Promise<void> {
   });
   await created(api, `${base}/clusterrolebindings`, {
     metadata: { name: 'serin' },
-    subjects: [{ kind: 'User', name: 'engine', apiGroup: 'rbac.authorization.k8s.io' }],
+    subjects: ['engine', ...REPLICA_USERS].map(name => ({
+      kind: 'User',
+      name,
+      apiGroup: 'rbac.authorization.k8s.io',
+    })),
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'serin' },
   });
 }

@@ -7,7 +7,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { AUDIT_POLICY, type AuditEntry, MARKER_USER, readAudit } from './audit.ts';
+import { AUDIT_POLICY, type AuditEntry, MARKER_USER, readAudit, REPLICA_USERS } from './audit.ts';
 import { createPlaneClient, type PlaneClient, type PlaneRequest } from './controlplaneClient.ts';
 import { programPath } from './environment.ts';
 import { endProgram, freePorts, type Program, ready, startProgram, waitFor } from './programs.ts';
@@ -22,7 +22,7 @@ export interface ControlPlane {
   ca: string;
   /** PEM of the certificate's key: for a proxy that stands before the API server under its name. */
   key: string;
-  /** Bearer tokens by user: admin and player (system:masters), engine, user and kubectl-user (no rights by themselves). */
+  /** Bearer tokens by user: admin and player (system:masters), engine, engine-1 to -3, user and kubectl-user (no rights by themselves). */
   tokens: Readonly<Record<string, string>>;
   /** Path of a kubeconfig for this user, or for the bearer of `token` under this name. */
   kubeconfig(user: string, token?: string): string;
@@ -33,10 +33,10 @@ export interface ControlPlane {
   installCrds: PlaneClient['installCrds'];
   /** A real token of a ServiceAccount that exists, by TokenRequest. */
   serviceAccountToken(namespace: string, name: string): Promise<string>;
-  /** What has been written down by now about requests of the engine, as user `engine` or as its ServiceAccount. */
+  /** What has been written down by now about requests of engines, as any of their users or as the ServiceAccount. */
   audit(): AuditEntry[];
-  /** The same of one user, with every request in it that was answered before the call. */
-  auditEvents(user: string): Promise<AuditEntry[]>;
+  /** The same of these users, with every request in it that was answered before the call. */
+  auditEvents(...users: string[]): Promise<AuditEntry[]>;
   /** Ends the API server without warning; `startApiServer` brings it back on its port. */
   killApiServer(): Promise<void>;
   startApiServer(): Promise<void>;
@@ -58,6 +58,7 @@ const GROUPS: Readonly<Record<string, string>> = {
   admin: MASTERS,
   player: MASTERS,
   engine: '',
+  ...Object.fromEntries(REPLICA_USERS.map(user => [user, ''])),
   user: '',
   'kubectl-user': '',
   [MARKER_USER]: '',
@@ -281,9 +282,9 @@ function controlPlaneOf(running: Running, client: PlaneClient): ControlPlane {
       return body.status.token;
     },
     audit,
-    async auditEvents(user) {
+    async auditEvents(...users) {
       await written(request, auditPath);
-      return audit().filter(entry => entry.user === user);
+      return audit().filter(entry => users.includes(entry.user));
     },
     killApiServer: () => endApiServer('SIGKILL'),
     startApiServer: () => startApiServer(running),

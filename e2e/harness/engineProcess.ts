@@ -26,12 +26,16 @@ export interface EngineProcessOptions {
 
 export interface EngineProcess {
   readonly name: string;
+  /** When the process was started, milliseconds since the epoch. */
+  readonly startedAt: number;
   /** `http://127.0.0.1:<port>` of REST, health and metrics. */
   readonly url: string;
   /** Its last lines, as JSON. */
   readonly log: readonly string[];
   /** SIGKILL; resolves when it is dead. */
   kill(): Promise<void>;
+  /** SIGTERM, as a rolling update does it; resolves when it has ended by itself, or was killed after 20 s. */
+  stop(): Promise<void>;
   /** SIGSTOP: its connections stay open, and nothing in it moves until `thaw`. */
   freeze(): void;
   thaw(): void;
@@ -54,6 +58,7 @@ function flagsOf(options: EngineProcessOptions): string[] {
 
 /** Resolves when its caches are filled and it runs. Rejects with its last lines when it ends before. */
 export async function startEngineProcess(options: EngineProcessOptions): Promise<EngineProcess> {
+  const startedAt = Date.now();
   const child = spawn(process.execPath, [main, ...flagsOf(options)], {
     env: { ...process.env, POD_NAME: options.name },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -76,12 +81,14 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
   });
   return {
     name: options.name,
+    startedAt,
     url: `http://127.0.0.1:${port}`,
     log,
     async kill() {
       // A stopped process is killed as well; the signal that wakes it is not needed.
       await endProgram(child, 'SIGKILL');
     },
+    stop: () => endProgram(child, 'SIGTERM'),
     freeze: () => void child.kill('SIGSTOP'),
     thaw: () => void child.kill('SIGCONT'),
   };
