@@ -247,3 +247,37 @@ test('after the sudden end of a holder a standby leads within 15 s, wherever in 
     await b.stop();
   }
 });
+
+test('the worst moment for a standby: the holder dies just after a renewal that was not seen yet', async () => {
+  for (const phaseMs of [0, 250, 500, 750, 999]) {
+    const clock = createVirtualClock(1_700_000_000_000);
+    const server = createLeaseServer();
+    const a = contender(clock, server, 'pod-a', '1');
+    await clock.advance(phaseMs);
+    const b = contender(clock, server, 'pod-b', '2');
+    await clock.advance(20_000 - phaseMs);
+    await a.stop();
+    const renewedAt = Date.parse(server.stored()!.spec.renewTime);
+    let leadsAt: number | undefined;
+    b.lease.onChange(isLeader => (leadsAt ??= isLeader ? clock.now() : undefined));
+    await advance(clock, 15_000, [b.lease]);
+    // The term from its first sight, which is at most a look later; not a look more at its end.
+    expect(leadsAt! - renewedAt).toBeLessThanOrEqual(12_000 + 1_000);
+    await b.stop();
+  }
+});
+
+test('a lease that is given back is taken within a second', async () => {
+  for (const phaseMs of [0, 250, 500, 750, 999]) {
+    const clock = createVirtualClock(0);
+    const server = createLeaseServer();
+    const a = contender(clock, server, 'pod-a', '1');
+    await clock.advance(phaseMs);
+    const b = contender(clock, server, 'pod-b', '2');
+    await clock.advance(7_000);
+    await a.lease.release();
+    await clock.advance(1_000);
+    expect(b.lease.isLeader()).toBe(true);
+    await Promise.all([a.stop(), b.stop()]);
+  }
+});

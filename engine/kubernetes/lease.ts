@@ -32,11 +32,16 @@ export interface LeaseElection {
   release(): Promise<void>;
 }
 
-/** With a retry more, a standby takes over within 15 s of a holder's sudden end. */
+/** With the time until a last renewal is seen, a standby takes over within 15 s of a holder's sudden end. */
 const DEFAULT_DURATION_MS = 12_000;
 const DEFAULT_RENEW_MS = 4_000;
-/** Between two tries to take the lease, and after a renewal that failed. */
-const RETRY_MS = 2_000;
+/**
+ * Between two looks at a lease that another holds, and after a renewal that failed. One that is given back is taken after
+ * as much at most, and two seconds are promised, a slow stop and a slow API server included.
+ */
+const RETRY_MS = 1_000;
+/** A lease that has run out and could not be taken is not looked at without a pause. */
+const EXPIRY_MS_MIN = 100;
 /** The share of the duration for which a renewal counts, from before it was sent: the rest is a margin for clocks of unequal speed. */
 const VALID_SHARE = 0.8;
 const SEPARATOR = '_';
@@ -57,6 +62,8 @@ export function createLease(client: ApiClient, options: LeaseOptions): LeaseElec
   let wasLeader = false;
   /** The record as last seen, and for how long it has not changed while we looked. */
   let observed: { version: string; unchangedMs: number; lookedAtMs: number } | undefined;
+  /** How much longer the record has to stay as it is, as of the last look. */
+  let theirRestMs = Infinity;
 
   const isLeader = () => held !== undefined && clock.now() < validUntilMs;
 
@@ -71,6 +78,7 @@ export function createLease(client: ApiClient, options: LeaseOptions): LeaseElec
     held = lease;
     hasEverHeld = true;
     observed = undefined;
+    theirRestMs = Infinity;
     validUntilMs = sentAtMs + durationMs * VALID_SHARE;
     expiry?.cancel();
     expiry = clock.setTimer(() => {
@@ -166,13 +174,15 @@ export function createLease(client: ApiClient, options: LeaseOptions): LeaseElec
     const version = lease.metadata.resourceVersion ?? '';
     if (observed?.version !== version) {
       observed = { version, unchangedMs: 0, lookedAtMs: nowMs };
+      theirRestMs = Infinity;
       return false;
     }
     // A step of the wall clock counts as no more than one round can last.
     const sinceMs = Math.min(Math.max(0, nowMs - observed.lookedAtMs), RETRY_MS + renewMs);
     observed = { version, unchangedMs: observed.unchangedMs + sinceMs, lookedAtMs: nowMs };
-    const theirDurationMs = (lease.spec?.leaseDurationSeconds ?? 0) * 1000;
-    return observed.unchangedMs >= Math.max(theirDurationMs, durationMs);
+    const termMs = Math.max((lease.spec?.leaseDurationSeconds ?? 0) * 1000, durationMs);
+    theirRestMs = Math.max(0, termMs - observed.unchangedMs);
+    return theirRestMs === 0;
   }
 
   /** One round. True when the lease is ours afterwards. */
@@ -198,7 +208,9 @@ export function createLease(client: ApiClient, options: LeaseOptions): LeaseElec
         const before = validUntilMs;
         await round();
         const renewed = isLeader() && validUntilMs > before;
-        const delayMs = renewed ? renewMs : RETRY_MS * (0.75 + 0.25 * random());
+        const retryMs = RETRY_MS * (0.75 + 0.25 * random());
+        // The last look comes when the term ends, not up to a retry after it.
+        const delayMs = renewed ? renewMs : Math.min(retryMs, Math.max(EXPIRY_MS_MIN, theirRestMs));
         if (!ends.aborted) await clock.sleep(delayMs, ends);
       }
     },
