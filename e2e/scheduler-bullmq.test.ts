@@ -5,7 +5,11 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../engine/clock.ts';
 import type { Scheduler } from '../engine/controller/scheduler.ts';
-import { type BullmqOptions, createBullmqScheduler } from '../engine/controller/schedulerBullmq.ts';
+import {
+  type BullmqOptions,
+  type BullmqScheduler,
+  createBullmqScheduler,
+} from '../engine/controller/schedulerBullmq.ts';
 import { describeSchedulerContract, recordingLog } from '../engine/controller/schedulerContract.ts';
 import { endProgram, waitFor } from './harness/controlplane.ts';
 import { type RealRedis, startRedis } from './harness/redis.ts';
@@ -39,7 +43,7 @@ describeSchedulerContract('BullMQ', async () => ({
 
 describe('a shared queue', () => {
   let queueName: string;
-  let schedulers: Scheduler[];
+  let schedulers: BullmqScheduler[];
   let log: ReturnType<typeof recordingLog>;
 
   beforeEach(() => {
@@ -51,7 +55,7 @@ describe('a shared queue', () => {
     await Promise.all(schedulers.map(scheduler => scheduler.stop(1_000)));
   });
 
-  function open(options: Partial<BullmqOptions> = {}): Scheduler {
+  function open(options: Partial<BullmqOptions> = {}): BullmqScheduler {
     const scheduler = createBullmqScheduler({
       redisUrl: redis.url,
       clock: systemClock,
@@ -233,6 +237,18 @@ describe('a shared queue', () => {
     } finally {
       await endProgram(child, 'SIGKILL');
     }
+  });
+
+  test('what one replica has told, the others know; while Redis is away nobody says anything', async () => {
+    const own = await startRedis();
+    const [one, two] = [open({ redisUrl: own.url }), open({ redisUrl: own.url })];
+    await Promise.all([isConnected(one), isConnected(two)]);
+    one.told.add('uid/1');
+    const asked = ['uid/1', 'uid/2'];
+    await waitFor('the other knows', async () => (await two.told.known(asked))?.has('uid/1'));
+    expect(await two.told.known(asked)).toEqual(new Set(['uid/1']));
+    await own.stop();
+    await waitFor('nobody can say', async () => (await two.told.known(asked)) === undefined);
   });
 
   test('a tick whose lock was lost is told so, and is not started a second time beside itself', async () => {

@@ -54,6 +54,8 @@ export interface EngineOptions {
   drainMs: number;
   resyncMs: number;
   isActive(): boolean;
+  /** Whether this one of several active replicas looks after what another was killed over. Default: no. */
+  isLeader?(): boolean;
   measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
   inspect(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
   inspectPods(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
@@ -273,6 +275,7 @@ export function createEngine(options: EngineOptions): Engine {
       // Runs that were under way before this engine started or became active.
       for (const object of stores.canaries.all()) options.follow?.(keyOf(object));
       await controller.resync().catch(error => log.error({ error: String(error) }, 'resync failed'));
+      if (options.isLeader?.()) teller?.tellLate();
       await clock.sleep(options.resyncMs, stopping.signal);
     }
   }

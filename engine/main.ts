@@ -8,7 +8,7 @@ import { createMeasure } from './controller/measure.ts';
 import type { Scheduler } from './controller/scheduler.ts';
 import { createInProcessScheduler } from './controller/schedulerInProcess.ts';
 import { createSilenceWatch, type SilenceWatch } from './controller/silence.ts';
-import type { TellOptions } from './controller/tell.ts';
+import type { SharedTold, TellOptions } from './controller/tell.ts';
 import { createEgress } from './egress.ts';
 import { createEngine, type Engine, type Log } from './engine.ts';
 import { createApiClient, type PrioritisedClient } from './kubernetes/client.ts';
@@ -157,7 +157,7 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
   const isActive = () => isShared || lease.isLeader();
   const analysis = analysisOf(config);
   const { analyzer } = analysis;
-  const telling = tellingOf(adapters);
+  const telling = tellingOf(adapters, scheduler.told);
   const egress = createEgress(config.egressAllow);
   const engine: Engine = createEngine({
     clock,
@@ -174,6 +174,7 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
     drainMs: config.drainSeconds * 1_000,
     resyncMs: config.resyncSeconds * 1_000,
     isActive,
+    isLeader: lease.isLeader,
     measure: createMeasure({
       world: () => engine.world,
       analyzer,
@@ -251,7 +252,7 @@ function leaseOf(config: Config, client: PrioritisedClient): LeaseElection {
 }
 
 /** BullMQ is loaded only where there is a Redis: it takes 25 MB. */
-async function schedulerOf(config: Config, log: Log): Promise<Scheduler> {
+async function schedulerOf(config: Config, log: Log): Promise<Scheduler & { told?: SharedTold }> {
   const { redisUrl, redisPrefix, tickConcurrency } = config;
   const shared = { clock: systemClock, log, concurrency: tickConcurrency };
   if (redisUrl === undefined) return createInProcessScheduler(shared);
@@ -276,17 +277,23 @@ function analysisOf(config: Config): { analyzer: Analyzer; close(): void } {
   return { analyzer, close: () => {} };
 }
 
-function tellingOf({ config, log, metrics }: Adapters): { options: TellOptions; close(): Promise<void> } {
+function tellingOf(
+  { config, log, metrics }: Adapters,
+  shared: SharedTold | undefined,
+): { options: TellOptions; close(): Promise<void> } {
   const { slackUrl, eventWebhook, clusterName } = config;
   // What the operator named by flags may be told without being on the list for users.
   const own = [slackUrl, eventWebhook].flatMap(one => (one === undefined ? [] : new URL(one).hostname));
   const egress = createEgress(config.egressAllow.length === 0 ? [] : [...config.egressAllow, ...own]);
   const { post, close } = createPost({ environment: process.env, egress });
   const onOutcome = metrics.notification;
-  const delivery = createDelivery({ clock: systemClock, random: Math.random, log, post, onOutcome });
+  const onOver = (id: string) => shared?.add(id);
+  const random = Math.random;
+  const delivery = createDelivery({ clock: systemClock, random, log, post, onOutcome, onOver });
   return {
     options: {
       delivery,
+      shared,
       slack: slackUrl === undefined ? undefined : slackOf(config, slackUrl),
       eventWebhook: eventWebhook === undefined ? undefined : { type: 'webhook', address: eventWebhook },
       clusterName,

@@ -6,9 +6,11 @@
 import { DelayedError, type Job, Queue, Worker } from 'bullmq';
 import type { Clock } from '../clock.ts';
 import type { Scheduler, TickHandler } from './scheduler.ts';
+import type { SharedTold } from './tell.ts';
 import { createHealer } from './schedulerHeal.ts';
 import { openRedisLink, type RedisLink } from './schedulerRedis.ts';
 import { codeOf, createWakes, JOB_MISSING } from './schedulerWakes.ts';
+import { createToldInRedis } from './toldRedis.ts';
 import { DEFAULT_CONCURRENCY, runTick, type SchedulerLog } from './schedulerTick.ts';
 
 export interface BullmqOptions {
@@ -81,7 +83,12 @@ function openQueue(queueName: string, prefix: string, link: RedisLink): Queue {
   return queue;
 }
 
-export function createBullmqScheduler(options: BullmqOptions): Scheduler {
+export interface BullmqScheduler extends Scheduler {
+  /** On the same connection: what the replicas of this queue let each other know about notifications. */
+  told: SharedTold;
+}
+
+export function createBullmqScheduler(options: BullmqOptions): BullmqScheduler {
   const { clock, log, queueName = 'serin-ticks', prefix = 'serin' } = options;
   const running = new Set<string>();
   const stopping = new AbortController();
@@ -162,6 +169,7 @@ export function createBullmqScheduler(options: BullmqOptions): Scheduler {
   }
 
   return {
+    told: createToldInRedis(link, queue!.toKey('told'), clock),
     async start(given) {
       if (handler) throw new Error('the scheduler was started before');
       handler = given;

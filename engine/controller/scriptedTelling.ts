@@ -22,6 +22,7 @@ import type { PostAnswer, PostRequest } from '../notifiers/post.ts';
 import { createMeasure } from './measure.ts';
 import type { FlagReceivers } from './receivers.ts';
 import { createInProcessScheduler } from './schedulerInProcess.ts';
+import type { SharedTold } from './tell.ts';
 
 export const GROUP = 'serin.dev/v1beta1';
 const root = join(import.meta.dirname, '../..');
@@ -47,7 +48,8 @@ export interface RunningEngine {
   kill(): void;
 }
 
-type Change = Partial<Omit<EngineOptions, 'tell'>> & FlagReceivers & { clusterName?: string };
+type Change = Partial<Omit<EngineOptions, 'tell'>> &
+  FlagReceivers & { clusterName?: string; shared?: SharedTold };
 
 export async function startTelling() {
   const clock = createVirtualClock(Date.parse('2026-01-01T00:00:00Z'));
@@ -156,7 +158,7 @@ export async function startTelling() {
       api.store.update(next, 'user');
     },
     async start(name: string, change: Change = {}): Promise<RunningEngine> {
-      const { slack, eventWebhook, clusterName, ...options } = change;
+      const { slack, eventWebhook, clusterName, shared, ...options } = change;
       let isKilled = false;
       const line = (fields: object, message: string) =>
         void (isKilled || logged.push(`${name}: ${message} ${JSON.stringify(fields)}`));
@@ -167,6 +169,7 @@ export async function startTelling() {
         random: () => 0.5,
         log,
         onOutcome: (outcome, key) => outcomes.push([key, outcome]),
+        onOver: id => isKilled || shared?.add(id),
         async post(request) {
           if (isKilled) return await new Promise<never>(() => {});
           const { url, headers, body } = request;
@@ -201,7 +204,7 @@ export async function startTelling() {
         inspectPods: async () => [],
         log,
         ...options,
-        tell: { delivery, slack, eventWebhook, clusterName, asksPrometheus: true },
+        tell: { delivery, shared, slack, eventWebhook, clusterName, asksPrometheus: true },
       });
       const starting = engine.start();
       await advance(200);

@@ -14,8 +14,21 @@ import { queryOf } from './query.ts';
 import { addresseesOf, type FlagReceivers, type ReceiverTrouble, type Telling } from './receivers.ts';
 import type { World } from './world.ts';
 
+/**
+ * What replicas that share the work let each other know: notifications that are on their way to nobody any more. It may
+ * lose some, and then they are told twice.
+ */
+export interface SharedTold {
+  /** Never throws. */
+  add(id: string): void;
+  /** Those of these that are known; undefined when nobody can say now. Never rejects. */
+  known(ids: readonly string[]): Promise<ReadonlySet<string> | undefined>;
+}
+
 export interface TellOptions extends FlagReceivers {
   delivery: Delivery;
+  /** Absent: only one replica acts at a time. */
+  shared?: SharedTold | undefined;
   clusterName?: string | undefined;
   /** Whether built-in metrics are asked of a Prometheus, so that they have a query to show. */
   asksPrometheus: boolean;
@@ -24,8 +37,10 @@ export interface TellOptions extends FlagReceivers {
 export interface Teller {
   /** These transitions are written; `object` is the Canary with the status that holds them, or that they left behind. */
   told(object: KubernetesObject, canary: Canary, transitions: readonly Transition[]): void;
-  /** This replica has become the one that acts: tells what nobody is known to have told. */
+  /** This replica has begun to act: tells what nobody is known to have told. */
   tellAgain(): void;
+  /** For one of the replicas that share the work, again and again: tells what another was killed over. */
+  tellLate(): void;
   /**
    * Number of the last transition up to which none is on its way to anybody. One that another replica has taken on is
    * passed only when it is too old to be told again.
@@ -35,6 +50,17 @@ export interface Teller {
 
 /** Older news are not told again: after an hour a person has looked, or nobody needs to. */
 const TOLD_AGAIN_MS = 60 * 60_000;
+/** A replica that lives has told it by then, or given it up: five tries take about two minutes. */
+const LATE_MS = 3 * 60_000;
+
+/** What is known to have been told by others: 12 transitions of each of 1,000 canaries. Beyond it is asked again. */
+const KNOWN_MAX = 12_000;
+
+interface Left {
+  id: string;
+  object: KubernetesObject;
+  transition: Transition;
+}
 
 export function createTeller(
   options: TellOptions,
@@ -42,6 +68,8 @@ export function createTeller(
   onTrouble: (object: KubernetesObject, trouble: ReceiverTrouble) => void,
 ): Teller {
   const { delivery, clusterName } = options;
+  /** Asked about once: nobody takes them back. */
+  const knownElsewhere = new Set<string>();
 
   function tellingOf(canary: Canary, status: CanaryStatus, object?: KubernetesObject): Telling {
     return {
@@ -76,18 +104,45 @@ export function createTeller(
   const isTooOld = (transition: Transition): boolean =>
     !(Date.parse(transition.at) >= world().clock.now() - TOLD_AGAIN_MS);
 
+  /** Beyond the cursor of their canary, at least this old, and not known to have been told. */
+  function leftFor(ageMs: number): Left[] {
+    const nowMs = world().clock.now();
+    return world()
+      .stores.canaries.all()
+      .flatMap(object => {
+        const { notified = 0, transitions = [] }: CanaryStatus = object.status ?? {};
+        return transitions
+          .filter(one => one.number > notified && !isTooOld(one) && Date.parse(one.at) + ageMs <= nowMs)
+          .map(one => ({
+            id: notificationId(object.metadata.uid ?? '', one.number),
+            object,
+            transition: one,
+          }));
+      })
+      .filter(({ id }) => !knownElsewhere.has(id));
+  }
+
+  async function tellLeft(ageMs: number): Promise<void> {
+    const left = leftFor(ageMs);
+    if (left.length === 0) return;
+    const known = options.shared ? await options.shared.known(left.map(({ id }) => id)) : new Set<string>();
+    // Whoever looks after what is late asks again.
+    if (!known) return;
+    for (const { id, object, transition } of left) {
+      const decoded = decodeCanary(object);
+      if (known.has(id)) knownElsewhere.add(id);
+      else if (decoded.ok) tell(object, decoded.canary, transition);
+    }
+    while (knownElsewhere.size > KNOWN_MAX) knownElsewhere.delete(knownElsewhere.values().next().value!);
+  }
+
   return {
     told(object, canary, transitions) {
       for (const transition of transitions) tell(object, canary, transition);
     },
-    tellAgain() {
-      for (const object of world().stores.canaries.all()) {
-        const decoded = decodeCanary(object);
-        if (!decoded.ok) continue;
-        const { notified = 0, transitions = [] }: CanaryStatus = object.status ?? {};
-        for (const transition of transitions)
-          if (transition.number > notified && !isTooOld(transition)) tell(object, decoded.canary, transition);
-      }
+    tellAgain: () => void tellLeft(0),
+    tellLate() {
+      if (options.shared) void tellLeft(LATE_MS);
     },
     notified(canary, status) {
       let through = status.notified ?? 0;

@@ -32,6 +32,8 @@ export interface DeliveryOptions {
   random: () => number;
   log: Log;
   onOutcome?: (outcome: DeliveryOutcome, key: string) => void;
+  /** A notification that was taken here is on its way to nobody any more. */
+  onOver?: (id: string) => void;
 }
 
 export interface Delivery {
@@ -79,6 +81,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   function end(item: Item, outcome: DeliveryOutcome, details: { tries?: number; why?: string } = {}): void {
     const { notification, addressee } = item;
     ledger.close(notification.id);
+    if (ledger.isOver(notification.id)) options.onOver?.(notification.id);
     onOutcome?.(outcome, addressee.key);
     if (outcome === 'delivered') return;
     const fields = { receiver: addressee.key, notification: notification.id, outcome, ...details };
