@@ -15,8 +15,8 @@ import { endProgram, waitFor } from './harness/controlplane.ts';
 import { type RealRedis, startRedis } from './harness/redis.ts';
 
 const CONCURRENCY = 8;
-const LOCK_MS = 10_000;
-const STALLED_MS = 5_000;
+const LOCK_MS = 5_000;
+const STALLED_MS = 1_000;
 let redis: RealRedis;
 let queues = 0;
 

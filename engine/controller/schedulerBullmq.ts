@@ -30,6 +30,12 @@ export interface BullmqOptions {
 }
 
 const JOB_NAME = 'tick';
+/**
+ * A tick of a replica that dies is taken over within 10 s: its lock runs out, and one check of the survivors has seen it
+ * by then, so that the next one frees it. A lock that is lost while its replica is only slow costs a tick too many.
+ */
+const LOCK_MS = 5_000;
+const STALLED_MS = 1_000;
 /** BullMQ counts stalls over the whole life of a job, and ours live as long as a rollout: it must never give up. */
 const MOST_STALLS = 1e9;
 /** A job whose tick still runs here although its lock was lost: tried again when that tick may have ended. */
@@ -59,8 +65,8 @@ function openWorker(
     connection: link.consumer,
     prefix: options.prefix,
     concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
-    lockDuration: options.lockDurationMs ?? 10_000,
-    stalledInterval: options.stalledIntervalMs ?? 5_000,
+    lockDuration: options.lockDurationMs ?? LOCK_MS,
+    stalledInterval: options.stalledIntervalMs ?? STALLED_MS,
     maxStalledCount: MOST_STALLS,
     removeOnComplete: { count: 0 },
     removeOnFail: { count: 0 },
