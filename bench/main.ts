@@ -12,6 +12,7 @@ import { memory } from './benchmarks/memory.ts';
 import { rollback } from './benchmarks/rollback.ts';
 import { rollout } from './benchmarks/rollout.ts';
 import { start } from './benchmarks/start.ts';
+import { startFleet } from './benchmarks/startFleet.ts';
 
 const BENCHMARKS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   idle,
@@ -19,6 +20,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   rollback,
   latency,
   start,
+  startFleet,
   memory,
   fleet,
 };
