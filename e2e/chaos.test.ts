@@ -28,6 +28,12 @@ const REQUESTS_PER_SECOND = 4;
 const SLOW_MS = 5_000;
 const DURATION_MS_MAX = 2_500;
 
+/**
+ * Clients cannot know that a pod has left while there is no API server to tell them: no engine helps them then, but the
+ * grace that Kubernetes gives a pod by default.
+ */
+const LINGER_MS = 30_000;
+
 const NATURES: Nature[] = ['good', 'good', 'failing', 'good', 'slow', 'dead'];
 
 interface Replica {
@@ -50,7 +56,7 @@ const between = (random: Random, least: number, most: number) =>
   Math.round(least + random.next() * (most - least));
 
 beforeAll(async () => {
-  [stage, redis] = await Promise.all([startStage('in-process'), startRedis()]);
+  [stage, redis] = await Promise.all([startStage('in-process', { lingerMs: LINGER_MS }), startRedis()]);
   for (let index = 0; index < REPLICAS; index++) {
     const proxy = await startApiProxy(stage.rig.plane, stage.kubeconfig);
     const replica: Replica = { name: `engine-${index}`, proxy, engine: undefined };
@@ -139,7 +145,10 @@ function worldFaults(random: Random): Faults {
 }
 
 function note(what: string): void {
-  timeline.push(`${((Date.now() - began) / 1_000).toFixed(1)} s  ${what}`);
+  const now = Date.now();
+  timeline.push(
+    `${new Date(now).toISOString().slice(11, 23)} ${((now - began) / 1_000).toFixed(1)} s  ${what}`,
+  );
 }
 
 /** As from a deck of cards: each fault before any comes again. */

@@ -21,6 +21,9 @@ export interface Act {
   holder?: string;
   /** That a workload was given; undefined when the write left it alone. */
   image?: string;
+  replicas?: number;
+  /** Of a Deployment: whether its rollouts stand still from now on. */
+  isPaused?: boolean;
 }
 
 const KINDS: Readonly<Record<string, Act['kind']>> = {
@@ -54,6 +57,8 @@ function actOf(entry: AuditEntry): Act[] {
     stamp: kind === 'route' ? body?.metadata?.annotations?.['serin.dev/stamp'] : undefined,
     holder: body?.spec?.holderIdentity ?? undefined,
     image: body?.spec?.template?.spec?.containers?.[0]?.image,
+    replicas: body?.spec?.replicas,
+    isPaused: body?.spec?.paused === undefined ? undefined : body.spec.paused === true,
   };
   return [
     Object.assign(act, Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined))),

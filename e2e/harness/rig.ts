@@ -27,9 +27,14 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
-export async function startRig(): Promise<Rig> {
+export interface RigOptions {
+  /** How long a pod that has left goes on serving: what a grace period and a preStop hook give it. Default: 1.5 s. */
+  lingerMs?: number;
+}
+
+export async function startRig(options: RigOptions = {}): Promise<Rig> {
   const { plane, api } = await startCluster();
-  const kubelet = startKubelet({ api, addresses: { base: '10.244.0.0' } });
+  const kubelet = startKubelet({ api, addresses: { base: '10.244.0.0' }, ...options });
   const splitter = await startSplitter({ api });
   await Promise.all([kubelet.synced, splitter.synced]);
 

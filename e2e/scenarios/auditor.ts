@@ -86,6 +86,8 @@ async function wrongOf(stage: Stage, shop: Shop, acts: readonly Act[]): Promise<
   if (!isGood && given.length > 0) wrong.push(`the primary was given ${V2} ${given.length} times`);
   const weight = route.spec?.backends.find((one: any) => one.service === 'web-canary')?.weight;
   if (weight !== 0) wrong.push(`the canary is left with ${weight} %`);
+  if (acts.some((act, index) => act.name === 'web' && act.replicas === 0 && weightBefore(acts, index) > 0))
+    wrong.push('the canary was scaled down under its traffic');
   const foreign = traffic.failures.filter(
     failure => !(failure.cause === 'release' && failure.version === 'v2' && nature === 'failing'),
   );
@@ -96,18 +98,44 @@ async function wrongOf(stage: Stage, shop: Shop, acts: readonly Act[]): Promise<
   return wrong;
 }
 
-/** For whoever looks for the cause: every route write, every image, and what the status says. */
+/** The canary's share at the time of an act. */
+function weightBefore(acts: readonly Act[], index: number): number {
+  return acts.slice(0, index).findLast(act => act.weight !== undefined)?.weight ?? 0;
+}
+
+/** For whoever looks for the cause: every write that could move traffic, every hole in it, and what the status says. */
 function evidence(stage: Stage, { namespace, traffic }: Shop, acts: readonly Act[]): string {
   const at = (ms: number) => new Date(ms).toISOString().slice(11, 23);
   const status = stage.recorder.canary(namespace)?.status;
+  const written = acts.map(({ atMs, kind, name, by: _, namespace: _2, ...rest }) => ({
+    atMs,
+    kind,
+    name,
+    rest,
+  }));
   return [
-    ...acts
-      .filter(act => act.weight !== undefined || act.image !== undefined)
-      .map(act => `  ${at(act.atMs)} ${act.name} ${act.weight ?? ''} ${act.stamp ?? ''} ${act.image ?? ''}`),
+    ...written
+      .filter(({ rest }) => Object.keys(rest).length > 0)
+      .map(({ atMs, name, rest }) => `  ${at(atMs)} ${name} ${JSON.stringify(rest)}`),
     `  ${status?.phase}/${status?.stage}, run ${status?.run?.id}`,
     ...(status?.transitions ?? []).map(
       (one: any) => `  ${one.at.slice(11, 23)} ${one.reason}: ${one.message}`,
     ),
+    ...holesIn(traffic).map(
+      ({ from, to, text, count }) => `  ${at(from)} to ${at(to)}: ${count} times ${text}`,
+    ),
     `  ${JSON.stringify(traffic.counts())}`,
   ].join('\n');
+}
+
+/** Failures that followed one another with the same answer. */
+function holesIn(traffic: Traffic): { from: number; to: number; text: string; count: number }[] {
+  const holes: { from: number; to: number; text: string; count: number }[] = [];
+  for (const { at, cause, status, version, splitError } of traffic.failures) {
+    const text = [cause, status, version, splitError].join(' ');
+    const last = holes.at(-1);
+    if (last?.text === text) Object.assign(last, { to: at, count: last.count + 1 });
+    else holes.push({ from: at, to: at, text, count: 1 });
+  }
+  return holes;
 }

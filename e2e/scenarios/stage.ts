@@ -15,7 +15,7 @@ import { waitFor } from '../harness/programs.ts';
 import { type RealPrometheus, startPrometheus } from '../harness/prometheus.ts';
 import { type Recorder, startRecorder } from '../harness/recorder.ts';
 import { startRedis } from '../harness/redis.ts';
-import { type Rig, startRig } from '../harness/rig.ts';
+import { type Rig, type RigOptions, startRig } from '../harness/rig.ts';
 
 export type SchedulerName = 'in-process' | 'BullMQ';
 
@@ -53,8 +53,8 @@ export interface RunningStage extends Stage {
   stop(): Promise<void>;
 }
 
-export async function startStage(scheduler: SchedulerName): Promise<RunningStage> {
-  const rig = await startRig();
+export async function startStage(scheduler: SchedulerName, options?: RigOptions): Promise<RunningStage> {
+  const rig = await startRig(options);
   const [prometheus, recorder, redis] = await Promise.all([
     startPrometheus(rig.kubelet),
     startRecorder(rig.api),
