@@ -1,7 +1,8 @@
 /**
- * Asks the API server once more before a canary is taken for lost. Watches of different kinds do not keep each other's
- * order: a replica that has just connected again may know of the traffic and not yet of the pods that it is for. It reads
- * what the decision rests on, only where the cache of it is older than the route, and never stands in the way for long.
+ * Asks the API server once more before a decision is carried out that rests on what somebody lacks: ready endpoints, ready
+ * pods, a route without traffic. Watches of different kinds do not keep each other's order: a replica may know of the
+ * traffic, or of a stage that another has reached, and not yet of the pods that it is for. It reads what the decision
+ * rests on, only where the cache of it may be too old, and never stands in the way for long.
  */
 import type { Decision } from '../core/decision.ts';
 import * as resources from '../kubernetes/resources.ts';
@@ -9,33 +10,81 @@ import { ApiError, type KubernetesObject } from '../kubernetes/types.ts';
 import type { Sighting } from './observe.ts';
 import type { World } from './world.ts';
 
-/** A canary that is lost keeps its traffic for as long as this at most when the API server does not answer. */
+/** What is lost keeps its traffic, or its stage, for as long as this at most when the API server does not answer. */
 const CONFIRM_MS = 2_000;
 
-/** What this decision rests on and may have been looked up before the traffic came; undefined: it stands. */
-function doubtOf(world: World, sighting: Sighting, decision: Decision): 'endpoints' | 'pods' | undefined {
+type Arm = 'canary' | 'primary';
+type Doubt = { kind: 'route' } | { kind: 'endpoints' | 'pods'; arm: Arm };
+
+const NONE: readonly Doubt[] = [];
+
+/** What this decision rests on and may have been looked up too early; empty: it stands. */
+function doubtsOf(world: World, sighting: Sighting, decision: Decision): readonly Doubt[] {
   const [first] = decision.actions;
-  const { route } = sighting.observation;
-  if (first?.kind !== 'route' || !route || route.canaryWeight === 0) return undefined;
-  const { namespace, canary } = sighting.names;
-  // Versions of one API server rise together over all kinds. What is no number proves nothing, and is asked about.
-  const isOlder = (objects: readonly KubernetesObject[]) =>
-    !objects.some(({ metadata }) => Number(metadata.resourceVersion) > Number(route.resourceVersion));
-  if (first.stamp.end === 'unready')
-    return isOlder(world.stores.endpointSlices.find(namespace, canary)) ? 'endpoints' : undefined;
-  const uid = sighting.target?.metadata.uid ?? '';
-  if (decision.rule !== 'unpinned' || !sighting.target) return undefined;
-  return isOlder([sighting.target, ...world.stores.replicaSets.find(namespace, uid)]) ? 'pods' : undefined;
+  if (first?.kind === 'route' && first.mode === 'lower')
+    return doubtsOfTakeAway(world, sighting, decision.rule, first.stamp.end);
+  if (first?.kind === 'status' && restsOnLostPrimary(sighting, decision)) {
+    const since = sighting.object.metadata.resourceVersion;
+    return olderThan(world, sighting, 'primary', ['endpoints', 'pods'], since);
+  }
+  return NONE;
+}
+
+function doubtsOfTakeAway(world: World, sighting: Sighting, rule: string, end: string): readonly Doubt[] {
+  const { route, status } = sighting.observation;
+  if (!route) return NONE;
+  if (route.canaryWeight > 0 && route.stamp.epoch < (status.routeEpoch ?? 0)) return [{ kind: 'route' }];
+  const since = route.resourceVersion;
+  // A deadline has passed: whoever was asleep for long knows the time before anything else.
+  if (end === 'unready' && rule === 'phase')
+    return olderThan(world, sighting, 'canary', ['endpoints', 'pods']);
+  if (route.canaryWeight === 0) return NONE;
+  if (end === 'unready') return olderThan(world, sighting, 'canary', ['endpoints'], since);
+  return rule === 'unpinned' ? olderThan(world, sighting, 'canary', ['pods'], since) : NONE;
+}
+
+/** The way back, or traffic to the canary on it, because the primary was not seen ready; a person's wish is none of it. */
+function restsOnLostPrimary({ observation }: Sighting, { rule, actions }: Decision): boolean {
+  const [first] = actions;
+  if (rule !== 'phase' || first?.kind !== 'status' || observation.status.phase !== 'Promoting') return false;
+  const { stage, run } = first.status;
+  if (stage === 'back' && observation.status.stage !== 'back') return true;
+  const isRaise = actions.some(action => action.kind === 'route' && action.mode === 'raise');
+  return isRaise && (run?.cause === 'return' || run?.cause === 'takeover');
+}
+
+/**
+ * Which of these are not known to be newer than this version: each kind has a watch of its own. Versions of one API
+ * server rise together over all kinds. What is no number proves nothing, and is asked about.
+ */
+function olderThan(
+  world: World,
+  { names, target, primary }: Sighting,
+  arm: Arm,
+  kinds: readonly ('endpoints' | 'pods')[],
+  since?: string,
+): readonly Doubt[] {
+  const { stores } = world;
+  const isNewer = (objects: readonly (KubernetesObject | undefined)[]) =>
+    objects.some(one => Number(one?.metadata.resourceVersion) > Number(since));
+  const workload = arm === 'canary' ? target : primary;
+  return kinds
+    .filter(kind => {
+      if (kind === 'endpoints') return !isNewer(stores.endpointSlices.find(names.namespace, names[arm]));
+      const uid = workload?.metadata.uid ?? '';
+      return !isNewer([workload]) || !isNewer(stores.replicaSets.find(names.namespace, uid));
+    })
+    .map(kind => ({ kind, arm }));
 }
 
 /** True when the cache was brought up to date and has to be looked at again; false when the decision stands. */
 export async function hasLookedAgain(world: World, sighting: Sighting, decision: Decision): Promise<boolean> {
-  const doubt = doubtOf(world, sighting, decision);
-  if (!doubt) return false;
+  const doubts = doubtsOf(world, sighting, decision);
+  if (doubts.length === 0) return false;
   const deadline = new AbortController();
   const timer = world.clock.setTimer(() => deadline.abort(), CONFIRM_MS);
   try {
-    await (doubt === 'endpoints' ? lookAtEndpoints : lookAtPods)(world, sighting, deadline.signal);
+    await Promise.all(doubts.map(doubt => lookAt(doubt, world, sighting, deadline.signal)));
     return true;
   } catch (error) {
     // Nobody can tell: traffic that may go to nothing, or to what was never judged, is taken away.
@@ -46,8 +95,32 @@ export async function hasLookedAgain(world: World, sighting: Sighting, decision:
   }
 }
 
-async function lookAtEndpoints(world: World, { names }: Sighting, signal: AbortSignal): Promise<void> {
-  const labelSelector = `kubernetes.io/service-name=${names.canary}`;
+async function lookAt(doubt: Doubt, world: World, sighting: Sighting, signal: AbortSignal): Promise<void> {
+  switch (doubt.kind) {
+    case 'route':
+      return await lookAtRoute(world, sighting, signal);
+    case 'endpoints':
+      return await lookAtEndpoints(world, sighting, doubt.arm, signal);
+    case 'pods':
+      return await lookAtPods(world, sighting, doubt.arm, signal);
+    default:
+      return doubt satisfies never;
+  }
+}
+
+async function lookAtRoute(world: World, { names }: Sighting, signal: AbortSignal): Promise<void> {
+  const { urgentClient, stepper, stores } = world;
+  const route = await urgentClient.get(stepper.routeType, names.namespace, names.apex, { signal });
+  if (route) stores.routes.absorb(route);
+}
+
+async function lookAtEndpoints(
+  world: World,
+  { names }: Sighting,
+  arm: Arm,
+  signal: AbortSignal,
+): Promise<void> {
+  const labelSelector = `kubernetes.io/service-name=${names[arm]}`;
   const { items } = await world.urgentClient.list(resources.endpointSlices, names.namespace, {
     labelSelector,
     signal,
@@ -55,20 +128,24 @@ async function lookAtEndpoints(world: World, { names }: Sighting, signal: AbortS
   for (const slice of items) world.stores.endpointSlices.absorb(slice);
 }
 
-/** The target and the ReplicaSets that tell of which revision its pods are. */
-async function lookAtPods(world: World, { names, target }: Sighting, signal: AbortSignal): Promise<void> {
+/** The Deployment and the ReplicaSets that tell of which revision its pods are. */
+async function lookAtPods(
+  world: World,
+  { names, target, primary }: Sighting,
+  arm: Arm,
+  signal: AbortSignal,
+): Promise<void> {
   const { namespace } = names;
-  const labels: Record<string, string> = target?.spec?.selector?.matchLabels ?? {};
+  const [name, known] = arm === 'canary' ? [names.target, target] : [names.primaryWorkload, primary];
+  const labels: Record<string, string> = known?.spec?.selector?.matchLabels ?? {};
   const labelSelector = Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)
     .join(',');
   const { urgentClient: client, stores } = world;
-  // Listed by its name: the engine needs no right to get it.
-  const fieldSelector = `metadata.name=${names.target}`;
-  const [targets, replicaSets] = await Promise.all([
-    client.list(resources.deployments, namespace, { fieldSelector, signal }),
+  const [deployment, { items }] = await Promise.all([
+    client.get(resources.deployments, namespace, name, { signal }),
     client.list(resources.replicaSets, namespace, { labelSelector, signal }),
   ]);
-  for (const deployment of targets.items) stores.deployments.absorb(deployment);
-  for (const replicaSet of replicaSets.items) stores.replicaSets.absorb(replicaSet);
+  if (deployment) stores.deployments.absorb(deployment);
+  for (const replicaSet of items) stores.replicaSets.absorb(replicaSet);
 }
