@@ -121,10 +121,11 @@ function engineFaults(random: Random): Faults {
 /** What can happen to everything that engines lean on, beside the above. */
 function worldFaults(random: Random): Faults {
   return {
-    async 'the API server is killed'() {
+    async 'the API server and its controllers are killed'() {
       await stage.rig.plane.killApiServer();
       await setTimeout(between(random, 500, 4_000));
       await stage.rig.plane.startApiServer();
+      await stage.rig.plane.restartControllers();
     },
     async 'etcd stands still'() {
       stage.rig.plane.pauseEtcd();
@@ -198,7 +199,7 @@ const isSettled = ({ namespace }: Shop): boolean =>
 
 test(`everything breaks, seed ${seed}`, { timeout: 600_000 }, async () => {
   const spec = {
-    progressDeadlineSeconds: 60,
+    progressDeadlineSeconds: 90,
     // Half of the traffic at once: four requests a second leave no doubt about a release that fails all of its own.
     analysis: {
       interval: '3s',

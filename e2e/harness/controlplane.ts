@@ -40,6 +40,11 @@ export interface ControlPlane {
   /** Ends the API server without warning; `startApiServer` brings it back on its port. */
   killApiServer(): Promise<void>;
   startApiServer(): Promise<void>;
+  /**
+   * Ends the controllers without warning and starts them again: what happens to them when the API server is away for
+   * longer than their Lease. Those that live on wait up to a minute before they look again.
+   */
+  restartControllers(): Promise<void>;
   /** Ends it gracefully, as in an upgrade of the control plane, and starts it again. */
   restartApiServer(): Promise<void>;
   /** Freezes etcd: the API server is up, answers what it has cached, and can write nothing. */
@@ -193,6 +198,7 @@ interface Running {
   etcd: Program | undefined;
   apiServer: Program | undefined;
   manager: Program | undefined;
+  controllers: string[];
   client: PlaneClient | undefined;
 }
 
@@ -220,7 +226,8 @@ async function startAll(running: Running, options: ControlPlaneOptions): Promise
   const { client } = running;
   if (client === undefined) throw new Error('a ready API server has a certificate');
   const kubeconfig = writeKubeconfig(layout, 'admin', layout.tokens['admin']);
-  const manager = startManager(layout, kubeconfig, [...CONTROLLERS, ...(options.controllers ?? [])]);
+  running.controllers = [...CONTROLLERS, ...(options.controllers ?? [])];
+  const manager = startManager(layout, kubeconfig, running.controllers);
   running.manager = manager;
   await ready(manager, async () => {
     // A controller of its own makes it: when it is there, they run.
@@ -246,6 +253,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     etcd: undefined,
     apiServer: undefined,
     manager: undefined,
+    controllers: [],
     client: undefined,
   };
   try {
@@ -288,6 +296,10 @@ function controlPlaneOf(running: Running, client: PlaneClient): ControlPlane {
     },
     killApiServer: () => endApiServer('SIGKILL'),
     startApiServer: () => startApiServer(running),
+    async restartControllers() {
+      if (running.manager !== undefined) await endProgram(running.manager, 'SIGKILL');
+      running.manager = startManager(layout, layout.inFolder('admin.kubeconfig'), running.controllers);
+    },
     async restartApiServer() {
       await endApiServer('SIGTERM');
       await startApiServer(running);
