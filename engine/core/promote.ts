@@ -22,7 +22,7 @@ import {
   write,
 } from './write.ts';
 import { type Facts, formatTime, isNewerThan, nextCheckAt, parseTime } from './facts.ts';
-import { isAllReady, isPinned, primaryHasEndpoint } from './readiness.ts';
+import { isAllReady, isPinned, lackOf, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
 import { refusal } from './commands.ts';
 import { watchPrimary } from './watch.ts';
@@ -85,7 +85,11 @@ function rollPrimary(f: Facts, run: Run): Unnamed {
 /** Stage (4): traffic back to the primary, at once or in steps, judging on. */
 function shift(f: Facts, run: Run): Unnamed {
   if (!isAllReady(f.o.primary, run.revision) || !primaryHasEndpoint(f.o)) {
-    return toBack(f, `The primary lost pods of revision ${run.revision} while traffic returned to it.`);
+    const lack = lackOf(f.o.primary, run.revision, f.o.endpoints.primary);
+    return toBack(
+      f,
+      `The primary lost pods of revision ${run.revision} while traffic returned to it: ${lack}.`,
+    );
   }
   if (f.routeWeight === 0) {
     return write(f, stage(f, 'bake'), [

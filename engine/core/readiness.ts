@@ -33,6 +33,18 @@ export function isAllReady(workload: Workload | undefined, revision: string): bo
   );
 }
 
+/** What `isAllReady` or a ready endpoint is missing, for people: half a sentence. */
+export function lackOf(workload: Workload | undefined, revision: string, endpoints: number): string {
+  if (!workload) return 'its Deployment is gone';
+  if (workload.observedGeneration < workload.generation) return 'its controller has not taken up its spec';
+  const others = workload.pods.filter(pods => pods.revision !== revision);
+  const foreign = others.reduce((sum, pods) => sum + pods.total, 0);
+  if (foreign > 0) return `${foreign} pods are of another revision`;
+  const available = Math.min(availableOf(workload, revision), workload.reportedAvailable);
+  if (available < workload.replicas) return `${available} of ${workload.replicas} pods are available`;
+  return endpoints > 0 ? 'pods are being replaced' : 'its Service has no ready endpoint';
+}
+
 export function primaryHasEndpoint(o: Observation): boolean {
   return o.endpoints.primary > 0;
 }

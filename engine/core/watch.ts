@@ -5,7 +5,7 @@
 import type { CheckResult, RevisionRef, Run } from '../api/status.ts';
 import { targetRelease } from './cleanUp.ts';
 import { type Facts, formatTime, parseTime } from './facts.ts';
-import { isAllReady, primaryHasEndpoint } from './readiness.ts';
+import { isAllReady, lackOf, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
 import { bridge, mayReturn, toBack } from './wayBack.ts';
 import { act, type Said, say, type StatusPatch, type Unnamed, until, write } from './write.ts';
@@ -19,7 +19,8 @@ function atZero(f: Facts): StatusPatch {
 export function watchPrimary(f: Facts, run: Run, good: RevisionRef, since: number, said: Said): Unnamed {
   const { settings, command } = f.o;
   if (!isAllReady(f.o.primary, good.hash) || !primaryHasEndpoint(f.o)) {
-    return toBack(f, `The primary lost pods of revision ${good.hash} while it was watched.`);
+    const lack = lackOf(f.o.primary, good.hash, f.o.endpoints.primary);
+    return toBack(f, `The primary lost pods of revision ${good.hash} while it was watched: ${lack}.`);
   }
   // What does not apply here has been refused by `obey`.
   const isHurried = command?.verb === 'promote';
