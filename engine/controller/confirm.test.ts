@@ -4,7 +4,7 @@ import { createVirtualClock } from '../../simulator/clock.ts';
 import type { CanaryStatus } from '../api/status.ts';
 import type { Action, Decision } from '../core/decision.ts';
 import { ApiError, type KubernetesObject, type ResourceType } from '../kubernetes/types.ts';
-import { hasLookedAgain } from './confirm.ts';
+import { lookAgain } from './confirm.ts';
 import type { Sighting } from './observe.ts';
 import type { World } from './world.ts';
 
@@ -18,7 +18,7 @@ interface Options {
   routeWeight?: number;
   routeEpoch?: number;
   status?: CanaryStatus;
-  answer?: 'hangs' | 'fails';
+  answer?: 'hangs' | 'fails' | 'forbidden';
 }
 
 const object = (name: string, resourceVersion: string): KubernetesObject => ({
@@ -40,6 +40,7 @@ function setUp(options: Options) {
   });
   const wait = async (signal: AbortSignal) => {
     if (answer === 'fails') throw new ApiError('server', 'etcd is gone');
+    if (answer === 'forbidden') throw new ApiError('forbidden', 'no');
     if (answer === 'hangs')
       await new Promise((_, reject) =>
         signal.addEventListener('abort', () => reject(new ApiError('timeout', 'cut off'))),
@@ -89,7 +90,7 @@ function setUp(options: Options) {
     },
   } as unknown as Sighting;
   const decision = { rule, actions: options.actions ?? [takeAway('unready')] } as unknown as Decision;
-  const answered = hasLookedAgain(world, sighting, decision);
+  const answered = lookAgain(world, sighting, decision);
   return { answered, asked, absorbed, clock };
 }
 
@@ -99,7 +100,7 @@ const raise = { kind: 'route', mode: 'raise', stamp: { epoch: 5, run: 'r2.1', en
 
 async function askedFor(options: Options): Promise<string[]> {
   const { answered, asked } = setUp(options);
-  expect(await answered).toBe(asked.length > 0);
+  expect(await answered).toBe(asked.length > 0 ? 'changed' : 'stands');
   return asked.toSorted();
 }
 
@@ -115,7 +116,7 @@ describe('traffic that is to be taken away', () => {
     ['not there', undefined],
   ])('for want of endpoints, from slices that are %s: they are read again', async (_what, slices) => {
     const { answered, absorbed, asked } = setUp({ slices });
-    expect(await answered).toBe(true);
+    expect(await answered).toBe('changed');
     expect(asked).toEqual([CANARY_SLICES]);
     expect(absorbed).toEqual(['30']);
   });
@@ -127,10 +128,10 @@ describe('traffic that is to be taken away', () => {
   });
 
   test('an API server that fails or hangs does not keep the traffic there', async () => {
-    expect(await setUp({ answer: 'fails' }).answered).toBe(false);
+    expect(await setUp({ answer: 'fails' }).answered).toBe('stands');
     const { answered, clock } = setUp({ answer: 'hangs' });
     await clock.advance(2_000);
-    expect(await answered).toBe(false);
+    expect(await answered).toBe('stands');
   });
 
   test('for pods of another revision: known only if Deployment and ReplicaSets both are from after it', async () => {
@@ -154,6 +155,8 @@ describe('traffic that is to be taken away', () => {
   test('a deadline has passed: whoever slept for long reads pods and endpoints before the run ends', async () => {
     const deadline = { rule: 'phase', routeWeight: 0, workload: '99', replicaSets: '99', slices: '99' };
     expect(await askedFor(deadline)).toEqual([...CANARY_PODS, CANARY_SLICES].toSorted());
+    // No traffic is at stake: the run does not end on a guess.
+    expect(await setUp({ ...deadline, answer: 'fails' }).answered).toBe('unknown');
   });
 });
 
@@ -167,6 +170,14 @@ describe('a promotion', () => {
     expect(await askedFor({ ...goingBack, workload: '26', slices: '26' })).toEqual(PRIMARY_PODS);
     expect(await askedFor({ ...goingBack, workload: '26', replicaSets: '26' })).toEqual([PRIMARY_SLICES]);
     expect(await askedFor({ ...goingBack, workload: '26', replicaSets: '26', slices: '26' })).toEqual([]);
+  });
+
+  test('that nobody can say anything about goes on as it is; one whose rights do not suffice does not wait', async () => {
+    expect(await setUp({ ...goingBack, answer: 'fails' }).answered).toBe('unknown');
+    const { answered, clock } = setUp({ ...goingBack, answer: 'hangs' });
+    await clock.advance(2_000);
+    expect(await answered).toBe('unknown');
+    expect(await setUp({ ...goingBack, answer: 'forbidden' }).answered).toBe('stands');
   });
 
   test.each(['return', 'takeover'])('that gives the canary traffic again (%s): the same', async cause => {

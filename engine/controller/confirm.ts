@@ -10,7 +10,7 @@ import { ApiError, type KubernetesObject } from '../kubernetes/types.ts';
 import type { Sighting } from './observe.ts';
 import type { World } from './world.ts';
 
-/** What is lost keeps its traffic, or its stage, for as long as this at most when the API server does not answer. */
+/** What is lost keeps its traffic for as long as this at most when the API server does not answer. */
 const CONFIRM_MS = 2_000;
 
 type Arm = 'canary' | 'primary';
@@ -77,22 +77,31 @@ function olderThan(
     .map(kind => ({ kind, arm }));
 }
 
-/** True when the cache was brought up to date and has to be looked at again; false when the decision stands. */
-export async function hasLookedAgain(world: World, sighting: Sighting, decision: Decision): Promise<boolean> {
+/**
+ * `changed`: the caches were brought up to date, and have to be looked at again. `unknown`: nobody can say now, and
+ * nothing is lost by waiting until somebody can.
+ */
+export type Confirmation = 'stands' | 'changed' | 'unknown';
+
+export async function lookAgain(world: World, sighting: Sighting, decision: Decision): Promise<Confirmation> {
   const doubts = doubtsOf(world, sighting, decision);
-  if (doubts.length === 0) return false;
+  if (doubts.length === 0) return 'stands';
   const deadline = new AbortController();
   const timer = world.clock.setTimer(() => deadline.abort(), CONFIRM_MS);
   try {
     await Promise.all(doubts.map(doubt => lookAt(doubt, world, sighting, deadline.signal)));
-    return true;
+    return 'changed';
   } catch (error) {
-    // Nobody can tell: traffic that may go to nothing, or to what was never judged, is taken away.
-    if (error instanceof ApiError) return false;
-    throw error;
+    if (!(error instanceof ApiError)) throw error;
+    // Traffic that may go to nothing, or to what was never judged, is taken away. Nothing else ends on a guess.
+    return isTakeAway(sighting, decision) || error.kind === 'forbidden' ? 'stands' : 'unknown';
   } finally {
     timer.cancel();
   }
+}
+
+function isTakeAway({ observation }: Sighting, { actions: [first] }: Decision): boolean {
+  return first?.kind === 'route' && first.mode === 'lower' && (observation.route?.canaryWeight ?? 0) > 0;
 }
 
 async function lookAt(doubt: Doubt, world: World, sighting: Sighting, signal: AbortSignal): Promise<void> {

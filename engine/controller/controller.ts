@@ -13,7 +13,7 @@ import { ApiError, objectKey, type KubernetesObject } from '../kubernetes/types.
 import { primaryName } from '../workloads/deployment.ts';
 import { refusedPrimary } from '../workloads/inspect.ts';
 import { act } from './act.ts';
-import { hasLookedAgain } from './confirm.ts';
+import { lookAgain } from './confirm.ts';
 import { observe, type Sighting } from './observe.ts';
 import { alertsTo, refersTo } from './references.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -150,7 +150,9 @@ export function createController(parts: Parts): Controller {
     let sighting = look(key, judgement);
     if (!sighting) return { next: undefined };
     let decision = decideNow(sighting.observation);
-    if (await hasLookedAgain(world, sighting, decision)) {
+    const confirmation = await lookAgain(world, sighting, decision);
+    if (confirmation === 'unknown') return { next: CONFLICT_RETRY_MS };
+    if (confirmation === 'changed') {
       sighting = look(key, judgement);
       if (!sighting) return { next: undefined };
       decision = decideNow(sighting.observation);
@@ -233,7 +235,9 @@ export function createController(parts: Parts): Controller {
     const work = async () => {
       let now = look(key);
       let decision = now && decideUrgent(now.observation);
-      if (now && decision && (await hasLookedAgain(world, now, decision))) {
+      const confirmation = now && decision && (await lookAgain(world, now, decision));
+      if (confirmation === 'unknown') return;
+      if (confirmation === 'changed') {
         now = look(key);
         decision = now && decideUrgent(now.observation);
       }
