@@ -107,16 +107,14 @@ function weightBefore(acts: readonly Act[], index: number): number {
 function evidence(stage: Stage, { namespace, traffic }: Shop, acts: readonly Act[]): string {
   const at = (ms: number) => new Date(ms).toISOString().slice(11, 23);
   const status = stage.recorder.canary(namespace)?.status;
-  const written = acts.map(({ atMs, kind, name, by: _, namespace: _2, ...rest }) => ({
-    atMs,
-    kind,
-    name,
-    rest,
-  }));
   return [
-    ...written
-      .filter(({ rest }) => Object.keys(rest).length > 0)
-      .map(({ atMs, name, rest }) => `  ${at(atMs)} ${name} ${JSON.stringify(rest)}`),
+    ...acts
+      .map(({ atMs, name, weight, stamp, image, replicas, isPaused }) => ({
+        begin: `  ${at(atMs)} ${name}`,
+        what: JSON.stringify({ weight, stamp, image, replicas, isPaused }),
+      }))
+      .filter(({ what }) => what !== '{}')
+      .map(({ begin, what }) => `${begin} ${what}`),
     `  ${status?.phase}/${status?.stage}, run ${status?.run?.id}`,
     ...(status?.transitions ?? []).map(
       (one: any) => `  ${one.at.slice(11, 23)} ${one.reason}: ${one.message}`,
