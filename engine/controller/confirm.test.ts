@@ -1,5 +1,7 @@
 /** When a loss is looked at again before it is acted on: only where the cache of what it rests on may be too old. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { createVirtualClock } from '../../simulator/clock.ts';
 import type { CanaryStatus } from '../api/status.ts';
 import type { Action, Decision } from '../core/decision.ts';
@@ -31,6 +33,7 @@ function setUp(options: Options) {
   const { rule = 'unready', routeWeight = 20, routeEpoch = 4, answer } = options;
   const slices = 'slices' in options ? options.slices : '19';
   const asked: string[] = [];
+  const verbs: string[] = [];
   const absorbed: string[] = [];
   const clock = createVirtualClock(0);
   const absorb = (one: KubernetesObject) => absorbed.push(one.metadata.resourceVersion ?? '');
@@ -58,15 +61,17 @@ function setUp(options: Options) {
     urgentClient: {
       async get({ plural }: ResourceType, _namespace: string, name: string, how: { signal: AbortSignal }) {
         asked.push(`${plural} ${name}`);
+        verbs.push(`get ${plural}`);
         await wait(how.signal);
         return object(name, '31');
       },
       async list(
         { plural }: ResourceType,
         _namespace: string,
-        how: { labelSelector: string; signal: AbortSignal },
+        how: { labelSelector?: string; fieldSelector?: string; signal: AbortSignal },
       ) {
-        asked.push(`${plural} ${how.labelSelector}`);
+        asked.push(`${plural} ${how.labelSelector ?? how.fieldSelector}`);
+        verbs.push(`list ${plural}`);
         await wait(how.signal);
         return { items: [object('listed', '30')] };
       },
@@ -91,7 +96,7 @@ function setUp(options: Options) {
   } as unknown as Sighting;
   const decision = { rule, actions: options.actions ?? [takeAway('unready')] } as unknown as Decision;
   const answered = lookAgain(world, sighting, decision);
-  return { answered, asked, absorbed, clock };
+  return { answered, asked, verbs, absorbed, clock };
 }
 
 const takeAway = (end: string) => ({ kind: 'route', mode: 'lower', stamp: { epoch: 5, run: 'r2.1', end } });
@@ -105,9 +110,25 @@ async function askedFor(options: Options): Promise<string[]> {
 }
 
 const CANARY_SLICES = 'endpointslices kubernetes.io/service-name=web-canary';
-const CANARY_PODS = ['deployments web', 'replicasets app=web,tier=front'];
+const CANARY_PODS = ['deployments metadata.name=web', 'replicasets app=web,tier=front'];
 const PRIMARY_SLICES = 'endpointslices kubernetes.io/service-name=web-primary';
-const PRIMARY_PODS = ['deployments web-primary', 'replicasets app=web-primary,tier=front'];
+const PRIMARY_PODS = ['deployments metadata.name=web-primary', 'replicasets app=web-primary,tier=front'];
+
+test('nothing is asked that the engine has no right to', async () => {
+  const everything = { rule: 'phase', routeWeight: 0, actions: [takeAway('unready')] };
+  const { answered, verbs } = setUp(everything);
+  expect(await answered).toBe('changed');
+  const { verbs: ofRoute, answered: done } = setUp({ routeEpoch: 3 });
+  expect(await done).toBe('changed');
+  const role = parse(
+    readFileSync(new URL('../../charts/serin/files/clusterrole.yaml', import.meta.url), 'utf8'),
+  );
+  for (const asked of [...verbs, ...ofRoute]) {
+    const [verb, resource] = asked.split(' ');
+    const rule = role.rules.find(({ resources }: { resources: string[] }) => resources.includes(resource!));
+    expect(rule.verbs, asked).toContain(verb);
+  }
+});
 
 describe('traffic that is to be taken away', () => {
   test.each([

@@ -151,10 +151,11 @@ async function lookAtPods(
     .map(([key, value]) => `${key}=${value}`)
     .join(',');
   const { urgentClient: client, stores } = world;
-  const [deployment, { items }] = await Promise.all([
-    client.get(resources.deployments, namespace, name, { signal }),
+  // A list of one: the engine has no right to `get` Deployments, and no other use for it.
+  const [deployments, replicaSets] = await Promise.all([
+    client.list(resources.deployments, namespace, { fieldSelector: `metadata.name=${name}`, signal }),
     client.list(resources.replicaSets, namespace, { labelSelector, signal }),
   ]);
-  if (deployment) stores.deployments.absorb(deployment);
-  for (const replicaSet of items) stores.replicaSets.absorb(replicaSet);
+  for (const deployment of deployments.items) stores.deployments.absorb(deployment);
+  for (const replicaSet of replicaSets.items) stores.replicaSets.absorb(replicaSet);
 }
