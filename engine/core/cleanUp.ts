@@ -7,7 +7,7 @@ import { isContested, takenBackBy } from './contest.ts';
 import type { Action } from './decision.ts';
 import { type Facts, isTargetBehind } from './facts.ts';
 import { isPrimaryReady, primaryHasEndpoint } from './readiness.ts';
-import { act, hold, release, type Unnamed, until, write } from './write.ts';
+import { act, BEHIND_MS, hold, release, type Unnamed, until, write } from './write.ts';
 
 /** The write that lets the drained target go: un-paused, and to zero only while the primary is ready. */
 export function targetRelease(f: Facts): Action | undefined {
@@ -31,6 +31,7 @@ export function cleanUpTarget(f: Facts): Unnamed | undefined {
   const isHeld = target.pausedBy === 'engine';
   if (!isHeld && target.replicas === 0) return undefined;
   if (!f.isDrained) return act([], until(f, f.drainedAt));
+  if (isTargetBehind(f)) return act([], BEHIND_MS);
   const releasing = targetRelease(f);
   if (releasing) return !isHeld && target.isScaledByOthers ? scaledByOthers(f) : release(f, releasing);
   if (isForeign(f)) return undefined;

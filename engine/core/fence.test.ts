@@ -120,6 +120,31 @@ describe('more: the status first; less: the route first', () => {
     expect(decide(calm)).toMatchObject({ actions: [], hold: { reason: 'CacheStale' } });
   });
 
+  test.each([
+    ['Progressing', 'Progressing', undefined],
+    ['Promoting', 'Promoting', 'back'],
+  ] as const)('%s: traffic under a stamp of no run is taken away at once', (_what, phase, stage) => {
+    const world = running();
+    if (phase === 'Promoting') runUntil(world, phaseIs(world, 'Promoting'));
+    const seen = world.observe();
+    const carried = seen.route!.canaryWeight;
+    seen.route = { ...seen.route!, stamp: { epoch: 0, run: '', end: '' }, isIntact: false };
+    const { actions } = decide(seen);
+    expect(decideUrgent(seen)?.actions).toEqual(actions);
+    expect(kinds(actions)).toEqual(['route', 'status']);
+    const epoch = (seen.status.epoch ?? 0) + 1;
+    expect(routeOf(actions)).toMatchObject({
+      mode: 'lower',
+      split: { canaryWeight: 0 },
+      stamp: { epoch, run: seen.status.run!.id, end: '' },
+    });
+    // The run has not ended by it, and whoever edits routes again and again contests them.
+    expect(statusOf(actions)?.status).toMatchObject({ phase, canaryWeight: 0, routeEpoch: epoch });
+    expect(statusOf(actions)?.status.stage).toBe(stage);
+    expect(statusOf(actions)?.status.takenBack).toMatchObject([{ field: 'the weights of the route' }]);
+    expect(carried).toBeGreaterThan(0);
+  });
+
   test('a template at a generation that is not above the run is no new revision', () => {
     const world = running();
     const seen = world.observe();

@@ -6,7 +6,19 @@ import type { ObservedRoute, Stamp } from '../../steppers/stepper.ts';
 import type { Facts } from './facts.ts';
 import { hasRouteMoved, isNewerThan, isReverted } from './facts.ts';
 import { canaryHasEndpoint } from './readiness.ts';
-import { act, freshRun, hold, lower, newRun, recorded, say, type Unnamed, write } from './write.ts';
+import {
+  act,
+  freshRun,
+  hold,
+  lower,
+  newRun,
+  recorded,
+  say,
+  type StatusPatch,
+  type Unnamed,
+  write,
+} from './write.ts';
+import { takenBackBy } from './contest.ts';
 import { formatTime } from './facts.ts';
 
 /**
@@ -16,7 +28,8 @@ import { formatTime } from './facts.ts';
 export function strandedRun(f: Facts): Unnamed | undefined {
   if (f.routeWeight === 0 || f.routeRunId === (f.run?.id ?? '')) return undefined;
   const carried = f.routeRun;
-  if (carried && isNewerThan(f.o, carried)) {
+  if (!carried) return disowned(f);
+  if (isNewerThan(f.o, carried)) {
     const isRevert = f.o.target?.revision === f.goodRevision;
     return lower(f, 0, isRevert ? 'aborted' : 'superseded', undefined, []);
   }
@@ -27,6 +40,20 @@ export function strandedRun(f: Facts): Unnamed | undefined {
     'Route and status speak of different runs; nothing moves until they agree.',
     1_000,
   );
+}
+
+/**
+ * Somebody else wrote the route: no run answers for its traffic, and no verdict could be keyed to it. It goes to 0 under
+ * a new stamp, and whatever runs begins again from there, with its own cause. It is no end of the run.
+ */
+function disowned(f: Facts): Unnamed {
+  const { phase, stage } = f.status;
+  const back: StatusPatch =
+    phase === 'Promoting' && stage !== 'back' ? { stage: 'back', stageSince: formatTime(f.o.now) } : {};
+  const message = `The route gave the canary ${f.routeWeight} % under no stamp of a run; its traffic is taken away.`;
+  return lower(f, 0, '', { ...takenBackBy(f, 'the weights of the route'), ...back }, [
+    say('RouteRestored', 'warn', message),
+  ]);
 }
 
 /** A missing route sends everything to the primary. It is made anew at weight 0, above every epoch that is known. */

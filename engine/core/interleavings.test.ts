@@ -1,5 +1,5 @@
 /** What the explorer of interleavings found in the core, each as the decision that was wrong (`npm run explore`). */
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { adopted, phaseIs, runUntil, tick } from './abstractLife.ts';
 import { type AbstractWorld, testSettings } from './abstractWorld.ts';
 import { decide } from './decide.ts';
@@ -175,4 +175,36 @@ test('a deletion makes a recorded raise void before it un-pauses the target', ()
     { kind: 'route', mode: 'lower', split: { canaryWeight: 0 } },
     { kind: 'status', status: { canaryWeight: 0 } },
   ]);
+});
+
+describe('an engine whose target is older than the one that the status has seen', () => {
+  /** Failed, drained, the target still held; the status has seen a generation that this cache has not. */
+  function behind() {
+    const world = running();
+    world.command('abort', 'r2', 'c1');
+    tick(world);
+    world.advance(testSettings.drainMs);
+    const seen = world.observe();
+    const target = { ...seen.status.target!, generation: seen.target!.generation + 1 };
+    return { seen: { ...seen, status: { ...seen.status, target } }, target };
+  }
+
+  test('does not let it go: the write would fail, and the status before it wake the other engine', () => {
+    const { seen } = behind();
+    const { actions, nextTickMs } = decide(seen);
+    expect(actions).toEqual([]);
+    expect(nextTickMs).toBeGreaterThan(0);
+    const { generation } = seen.status.target;
+    expect(kinds(decide({ ...seen, target: { ...seen.target!, generation } }).actions)).toEqual([
+      'status',
+      'target',
+    ]);
+  });
+
+  test('never writes back what it sees', () => {
+    const { seen, target } = behind();
+    const problem = { reason: 'InvalidSpec', message: 'a spec that was broken meanwhile' };
+    const [written] = decide({ ...seen, problems: [problem] }).actions;
+    expect(written).toMatchObject({ kind: 'status', status: { target } });
+  });
 });

@@ -14,7 +14,7 @@ import type { Reason } from '../api/reasons.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 import { conditionsOf } from './conditions.ts';
 import type { Action, Decision } from './decision.ts';
-import { type Facts, formatTime, isSettled } from './facts.ts';
+import { type Facts, formatTime, isSettled, isTargetBehind } from './facts.ts';
 import { formatRunId } from './run.ts';
 import { primaryHasEndpoint } from './readiness.ts';
 
@@ -47,7 +47,9 @@ export function nextStatus(
     epoch: f.nextEpoch,
     routeEpoch: f.routeEpoch,
     observedGeneration: f.o.canary.generation,
-    ...(f.o.target
+    // What was seen of the target never goes back: an engine with an old cache and one with a new one would answer each
+    // other's status for as long as the cache is old.
+    ...(f.o.target && !isTargetBehind(f)
       ? {
           target: {
             hash: f.o.target.revision,
@@ -92,11 +94,16 @@ export function act(actions: Action[], next: NextTick = 0): Unnamed {
   return { actions, transitions: [], nextTickMs: next === 'whenWoken' ? undefined : next };
 }
 
+/** How often a cache that is known to be behind is looked at again, milliseconds: the event that it waits for wakes too. */
+export const BEHIND_MS = 1_000;
+
 /**
  * A write to a workload that would do harm under a status of another time. The workload's own version does not tell
  * that the run has moved on, so the status is written first, and with it fails a decision that was made on an old one.
  */
 export function fenced(f: Facts, action: Action): Unnamed {
+  // The write would only meet a newer target, and the status before it would be written in vain, again and again.
+  if (action.kind === 'target' && isTargetBehind(f)) return act([], BEHIND_MS);
   return write(f, {}, [], [action]);
 }
 

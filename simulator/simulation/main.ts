@@ -6,7 +6,6 @@ import { randomInt } from 'node:crypto';
 import { type Options, parseCommandLine } from './commandLine.ts';
 import { describe } from './deeds.ts';
 import { generatePlan } from './generate.ts';
-import { knownIssueOf } from './knownIssues.ts';
 import { printTable } from './mutations/table.ts';
 import type { Plan } from './plan.ts';
 import { playSeeds } from './pool.ts';
@@ -32,7 +31,6 @@ interface Tally {
   requests: number;
   strikes: number;
   simulatedMs: number;
-  known: Map<string, number>;
   failed: Answered[];
 }
 
@@ -42,8 +40,7 @@ function count(tally: Tally, answered: Answered): void {
   tally.requests += answered.requests;
   tally.strikes += answered.strikes;
   tally.simulatedMs += answered.simulatedMs;
-  if (answered.known) tally.known.set(answered.known, (tally.known.get(answered.known) ?? 0) + 1);
-  else if (answered.violation) tally.failed.push(answered);
+  if (answered.violation) tally.failed.push(answered);
 }
 
 /** Plays seeds until there are none, the time is over, or one has failed. */
@@ -54,7 +51,6 @@ async function playAll(seeds: Iterator<number>, endsAtMs: number, isThorough = f
     requests: 0,
     strikes: 0,
     simulatedMs: 0,
-    known: new Map(),
     failed: [],
   };
   const startedAtMs = Date.now();
@@ -72,7 +68,6 @@ async function playAll(seeds: Iterator<number>, endsAtMs: number, isThorough = f
     `${tally.seeds} seeds, ${tally.rollouts} rollouts (${perMinute} a minute), ${tally.requests} requests, ` +
       `${tally.strikes} faults, ${Math.round(tally.simulatedMs / 3_600_000)} simulated hours`,
   );
-  for (const [name, times] of tally.known) say(`  known issue ${name}: ${times} times`);
   return tally;
 }
 
@@ -95,8 +90,6 @@ async function tellFailure(plan: Plan, outcome: Outcome, save?: string): Promise
     `\nseed ${plan.seed} breaks a rule: ${violation.checker}, ${violation.canary} at ${formatClock(violation.atMs)}`,
   );
   say(`  ${violation.message}`);
-  const known = knownIssueOf(violation, plan);
-  if (known) say(`  known issue: ${known.says}`);
   const endsAtMs = Date.now() + SHRINK_MS;
   const small = await shrink(plan, outcome, {
     runsMax: SHRINK_RUNS_MAX,
@@ -133,7 +126,7 @@ async function playOne(options: Options, seed: number): Promise<number> {
     say(`  failed requests, ${cause}: ${Math.round(requests)}`);
   if (!outcome.violation) return 0;
   await tellFailure(plan, outcome, options.save);
-  return knownIssueOf(outcome.violation, plan) ? 0 : 1;
+  return 1;
 }
 
 async function tellFirst(tally: Tally): Promise<number> {

@@ -7,7 +7,6 @@ import { structuralSchema } from '../../engine/api/schemaOf.ts';
 import { canarySpecSchema } from '../../engine/api/canary.ts';
 import { RULES } from './checkers/registry.ts';
 import { generatePlan } from './generate.ts';
-import { KNOWN_ISSUES } from './knownIssues.ts';
 import { unsupportedInCanary } from '../../engine/api/unsupported.ts';
 import { regressions } from './regressions.ts';
 import { simulate } from './simulate.ts';
@@ -77,11 +76,8 @@ test('each rule has a name and says what it means', () => {
 });
 
 describe('histories that once broke a rule', () => {
-  const known = new Set(KNOWN_ISSUES.map(issue => issue.name));
   for (const { name, plan } of regressions()) {
-    // A known issue that is mended makes its test fail: then its entry is deleted.
-    const run = known.has(name) ? test.fails : test;
-    run(name, async () => {
+    test(name, async () => {
       const { violation } = await simulate(plan);
       expect(violation).toBeUndefined();
     });

@@ -1,20 +1,15 @@
 /** One process of many: plays the seeds that it is sent, one after the other, and answers what it saw of each. */
 import { generatePlan } from './generate.ts';
-import { knownIssueOf } from './knownIssues.ts';
 import { type Outcome, simulate } from './simulate.ts';
 
 export interface Answered
   extends Pick<Outcome, 'violation' | 'rollouts' | 'requests' | 'strikes' | 'simulatedMs' | 'hash'> {
   seed: number;
-  /** Name of the known issue that the violation is. */
-  known: string | undefined;
 }
 
 async function play(seed: number): Promise<Answered> {
-  const plan = generatePlan(seed);
-  const { violation, rollouts, requests, strikes, simulatedMs, hash } = await simulate(plan);
-  const known = violation && knownIssueOf(violation, plan)?.name;
-  return { seed, known, violation, rollouts, requests, strikes, simulatedMs, hash };
+  const { violation, rollouts, requests, strikes, simulatedMs, hash } = await simulate(generatePlan(seed));
+  return { seed, violation, rollouts, requests, strikes, simulatedMs, hash };
 }
 
 process.on('message', (seed: number) => {

@@ -38,7 +38,7 @@ async function notice(mutation: Mutation, skipped: ReadonlySet<number>): Promise
   await playSeeds({
     next: () => (first ? undefined : following()),
     onAnswer(answered) {
-      if (answered.violation && !answered.known && !(first && first.seed < answered.seed)) first = answered;
+      if (answered.violation && !(first && first.seed < answered.seed)) first = answered;
     },
     execArgv: ['--import', join(import.meta.dirname, 'preload.ts')],
     environment: { MUTATION: mutation.name },
