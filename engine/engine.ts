@@ -256,8 +256,13 @@ export function createEngine(options: EngineOptions): Engine {
     inspect: sighting => options.inspect(client, sighting),
     inspectPods: sighting => options.inspectPods(client, sighting),
     listener,
+    isSynced,
     isActive: () => options.isActive(),
   });
+
+  function isSynced(namespace: string): boolean {
+    return sets.every(set => set.synced(namespace));
+  }
 
   /** Namespaces come with their first canary. */
   function followNamespaceOf(object: KubernetesObject): void {
@@ -315,10 +320,8 @@ export function createEngine(options: EngineOptions): Engine {
     },
   };
 
-  /** A canary in a namespace that is not listed yet would look as if nothing existed there. */
   async function tickWhenSynced(key: string, signal: AbortSignal): Promise<number | undefined> {
-    const namespace = key.split('/')[0] ?? '';
-    if (!sets.every(set => set.synced(namespace))) return SYNC_POLL_MS;
+    if (!isSynced(key.split('/')[0] ?? '')) return SYNC_POLL_MS;
     return await controller.tick(key, signal);
   }
 }

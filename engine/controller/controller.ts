@@ -15,6 +15,7 @@ import { refusedPrimary } from '../workloads/inspect.ts';
 import { act } from './act.ts';
 import { lookAgain } from './confirm.ts';
 import { observe, type Sighting } from './observe.ts';
+import { createPace, isTakeAway } from './pace.ts';
 import { alertsTo, refersTo } from './references.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { World } from './world.ts';
@@ -38,6 +39,8 @@ export interface Parts {
   /** Reads why pods do not become ready, once they have been waited for. */
   inspectPods(sighting: Sighting): Promise<Problem[]>;
   listener: Listener;
+  /** Everything of this namespace is in the caches: before, it would look as if nothing existed there. */
+  isSynced(namespace: string): boolean;
   /** Whether this replica runs ticks; every replica makes urgent decisions. */
   isActive(): boolean;
 }
@@ -78,6 +81,7 @@ export function createController(parts: Parts): Controller {
   /** Canaries whose traffic is being taken away on a watch event; whoever comes after them waits. */
   const takeAways = new Map<string, Promise<unknown>>();
   const index = createIndex();
+  const pace = createPace(() => clock.now());
 
   function exclusively<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = chains.get(key) ?? Promise.resolve();
@@ -109,6 +113,7 @@ export function createController(parts: Parts): Controller {
     if (sight.kind === 'refused') listener.refused(sight.object, sight.problems);
     else {
       accepted.delete(key);
+      pace.forget(key);
       inspections.delete(key);
       troubles.delete(key);
     }
@@ -120,6 +125,8 @@ export function createController(parts: Parts): Controller {
     sighting: Sighting,
     decision: Decision,
   ): Promise<number | undefined | 'again'> {
+    const waitMs = pace.waitMs(key, sighting.observation, decision);
+    if (waitMs > 0) return waitMs;
     const outcome = await act(world, sighting, decision.actions);
     if (outcome.kind === 'done') {
       listener.decided(sighting, decision);
@@ -230,6 +237,7 @@ export function createController(parts: Parts): Controller {
    * else waits for that, because it would only meet the same write.
    */
   function urgent(key: string, sighting = look(key)): void {
+    if (!parts.isSynced(key.split('/')[0] ?? '')) return;
     const first = sighting && decideUrgent(sighting.observation);
     if (!sighting || !first) return;
     const work = async () => {
@@ -244,9 +252,7 @@ export function createController(parts: Parts): Controller {
       if (now && decision) await carryOut(key, now, decision);
     };
     const failed = (error: unknown) => listener.failed(key, String(error));
-    const isTakeAway =
-      first.actions[0]?.kind === 'route' && (sighting.observation.route?.canaryWeight ?? 0) > 0;
-    if (!isTakeAway || takeAways.has(key)) {
+    if (!isTakeAway(sighting.observation, first) || takeAways.has(key)) {
       void exclusively(key, work).catch(failed);
       return;
     }

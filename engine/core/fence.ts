@@ -48,6 +48,8 @@ export function strandedRun(f: Facts): Unnamed | undefined {
  */
 function disowned(f: Facts): Unnamed {
   const { phase, stage } = f.status;
+  // Under a newer epoch it may be a deletion's, of which this status does not tell yet: this write meets it then.
+  if (f.routeEpoch > f.statusEpoch && canaryHasEndpoint(f.o)) return write(f, {}, []);
   const back: StatusPatch =
     phase === 'Promoting' && stage !== 'back' ? { stage: 'back', stageSince: formatTime(f.o.now) } : {};
   const message = `The route gave the canary ${f.routeWeight} % under no stamp of a run; its traffic is taken away.`;

@@ -6,7 +6,7 @@
 import type { StatusPatch } from './write.ts';
 import { freshRun, hold, lower, newRun, recorded, say, type Said, type Unnamed, write } from './write.ts';
 import { takenBackBy } from './contest.ts';
-import { type Facts, formatTime, isNewerThan, isReverted, isTargetBehind } from './facts.ts';
+import { type Facts, formatTime, hasRouteMoved, isNewerThan, isReverted, isTargetBehind } from './facts.ts';
 import { canaryHasEndpoint, isPinned, primaryHasEndpoint } from './readiness.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 
@@ -63,7 +63,8 @@ export function unready(f: Facts): Unnamed | undefined {
   const message = `The canary lost its last ready endpoint at weight ${f.routeWeight}.`;
   const said = say('CanaryLost', 'error', message);
   if (isAnalysing(f)) return endRun(f, 'unready', said);
-  if (f.status.phase !== 'Promoting') return stray(f);
+  if (f.status.phase === 'Terminating') return undefined;
+  if (f.status.phase !== 'Promoting') return strayed(f);
   const back: StatusPatch =
     f.status.stage === 'back' ? {} : { stage: 'back', stageSince: formatTime(f.o.now) };
   return lower(f, 0, 'unready', back, [said]);
@@ -108,6 +109,13 @@ export function stray(f: Facts): Unnamed | undefined {
   const { phase } = f.status;
   if (f.routeWeight === 0 || isAnalysing(f) || phase === 'Promoting' || phase === 'Terminating')
     return undefined;
+  // Whoever gave it has written a status that this one is older than, e.g. that the Canary is deleted: it has to be
+  // known before anybody can say that nobody asked for it. Following writes it, or meets the newer one.
+  if (hasRouteMoved(f) && f.routeEpoch > f.statusEpoch) return undefined;
+  return strayed(f);
+}
+
+function strayed(f: Facts): Unnamed {
   return lower(f, 0, 'aborted', {}, [
     say('RouteRestored', 'warn', `The route gave the canary ${f.routeWeight} % outside any run.`),
   ]);

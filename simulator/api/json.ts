@@ -10,17 +10,24 @@ export function isObject(value: unknown): value is Record<string, Json> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A deep, mutable copy. Members that are `undefined` vanish, as they would on the wire. */
+/**
+ * A deep, mutable copy. Members that are `undefined` vanish, as they would on the wire. Stored `managedFields` are shared:
+ * they are the larger part of most objects, and are only ever replaced as a whole.
+ */
 export function copy<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(copy) as T;
-  if (!isObject(value)) return value;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(copyItem) as T;
   const result: Record<string, Json> = {};
-  for (const key of Object.keys(value)) {
-    const member = (value as Record<string, Json>)[key];
-    if (member !== undefined) result[key] = copy(member);
+  for (const key in value) {
+    const member: Json = value[key];
+    if (typeof member !== 'object' || member === null) {
+      if (member !== undefined) result[key] = member;
+    } else result[key] = key === 'managedFields' && Object.isFrozen(member) ? member : copy(member);
   }
   return result as T;
 }
+
+const copyItem = (item: Json): Json => copy(item);
 
 /** Freezes the value and everything below it, in place. What is frozen already is taken to be frozen to the bottom. */
 export function freeze<T>(value: T): T {
@@ -32,13 +39,15 @@ export function freeze<T>(value: T): T {
 /** Deep equality of JSON; the order of object members does not count, a missing member equals an undefined one. */
 export function equal(left: Json, right: Json): boolean {
   if (left === right) return true;
+  if (typeof left !== 'object' || typeof right !== 'object' || left === null || right === null) return false;
   if (Array.isArray(left)) {
     if (!Array.isArray(right) || left.length !== right.length) return false;
-    return left.every((item, index) => equal(item, right[index]));
+    for (let index = 0; index < left.length; index++) if (!equal(left[index], right[index])) return false;
+    return true;
   }
-  if (!isObject(left) || !isObject(right)) return false;
-  for (const key of Object.keys(left)) if (!equal(left[key], right[key])) return false;
-  for (const key of Object.keys(right)) if (left[key] === undefined && right[key] !== undefined) return false;
+  if (Array.isArray(right)) return false;
+  for (const key in left) if (!equal(left[key], right[key])) return false;
+  for (const key in right) if (left[key] === undefined && right[key] !== undefined) return false;
   return true;
 }
 

@@ -242,6 +242,7 @@ function applyConflict(conflicts: { owner: Owner; fields: FieldSet }[]): StatusE
 
 /** True when two managedFields lists differ in nothing but times. */
 export function sameOwners(left: Json, right: Json): boolean {
+  if (left === right) return true;
   const timeless = (entries: Json) =>
     (Array.isArray(entries) ? entries : [])
       .map((entry: Json) => JSON.stringify({ ...copy(entry), time: '' }))

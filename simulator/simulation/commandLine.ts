@@ -11,6 +11,8 @@ export interface Options {
   /** Does not stop at the first failure: lists them all. */
   isThorough: boolean;
   isMutations: boolean;
+  /** Looks first at the seeds that noticed each mutation before. */
+  isQuick: boolean;
   /** Only these mutations; empty: all. */
   mutations: string[];
   /** Name under which the shrunk history of a failure is kept as a regression test. */
@@ -19,16 +21,17 @@ export interface Options {
   isTold: boolean;
 }
 
-export const USAGE = `npm run simulate -- [--seed N] [--count M] [--minutes T] [--only 3,17] [--tell] [--ci] [--mutations]
+export const USAGE = `npm run simulate -- [--seed N] [--count M] [--minutes T] [--only 3,17] [--tell] [--ci] [--mutations [--quick]]
   --seed N       plays seed N; with --count M the seeds N to N+M-1
   --minutes T    plays fresh seeds for T minutes
   --only IDS     plays only these items of the seed's history, as a failure prints them
   --tell         prints the timeline even of a seed that holds
   --save NAME    keeps the shrunk history of a failure in regressions/NAME.json
   --all          does not stop at the first failure, and lists them all
-  --ci           a fixed set and a fresh set of seeds, two minutes together
+  --ci           a fixed set, then a fresh set of seeds, two minutes together
   --mutation X   only the mutation X
-  --mutations    breaks the engine in known ways, and prints which checker notices after how many seeds`;
+  --mutations    breaks the engine in known ways, and prints which checker notices at which seed;
+                 with --quick it looks first at the seeds that have noticed it before`;
 
 export type Parsed = { ok: true; options: Options } | { ok: false; message: string };
 
@@ -42,6 +45,7 @@ export function parseCommandLine(args: readonly string[]): Parsed {
     isCi: false,
     isThorough: false,
     isMutations: false,
+    isQuick: false,
     mutations: [],
     isTold: false,
   };
@@ -53,6 +57,7 @@ export function parseCommandLine(args: readonly string[]): Parsed {
     const name = args[index];
     if (name === '--ci') options.isCi = true;
     else if (name === '--mutations') options.isMutations = true;
+    else if (name === '--quick') options.isQuick = true;
     else if (name === '--all') options.isThorough = true;
     else if (name === '--save') options.save = args[++index];
     else if (name === '--mutation') {

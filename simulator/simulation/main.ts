@@ -18,6 +18,10 @@ import type { Answered } from './worker.ts';
 const CI_FIXED = { first: 1, count: 60 };
 /** Both sets together; the fresh one takes what the fixed one leaves. */
 const CI_MINUTES = 2;
+/** On a machine that the fixed set has kept busy for longer than that. */
+const CI_FRESH_MIN_MS = 15_000;
+/** More than any machine plays in that time. */
+const CI_FRESH_MAX = 1_000;
 const SHRINK_RUNS_MAX = 300;
 const SHRINK_MS = 120_000;
 const LINES_TOLD = 120;
@@ -60,7 +64,11 @@ async function playAll(seeds: Iterator<number>, endsAtMs: number, isThorough = f
       const { value, done } = seeds.next();
       return done ? undefined : value;
     },
-    onAnswer: answered => count(tally, answered),
+    onAnswer(answered) {
+      count(tally, answered);
+      // A long run tells at once what it has found.
+      if (isThorough && answered.violation) say(tellShortly(answered));
+    },
   });
   const minutes = (Date.now() - startedAtMs) / 60_000;
   const perMinute = Math.round(tally.rollouts / minutes);
@@ -75,12 +83,8 @@ function* following(first: number, many: number): Generator<number> {
   for (let seed = first; seed < first + many; seed++) yield seed;
 }
 
-function* fresh(told: number[]): Generator<number> {
-  for (;;) {
-    const seed = randomInt(SEEDS);
-    told.push(seed);
-    yield seed;
-  }
+function* fresh(): Generator<number> {
+  for (;;) yield randomInt(SEEDS);
 }
 
 async function tellFailure(plan: Plan, outcome: Outcome, save?: string): Promise<void> {
@@ -129,12 +133,15 @@ async function playOne(options: Options, seed: number): Promise<number> {
   return 1;
 }
 
+function tellShortly({ seed, violation }: Answered): string {
+  return `${seed}: ${violation?.checker} ${violation?.canary} ${violation?.message}`;
+}
+
 async function tellFirst(tally: Tally): Promise<number> {
   const [first] = tally.failed;
   if (!first) return 0;
   say(`seeds that break a rule: ${tally.failed.map(one => one.seed).join(', ')}`);
-  for (const { seed, violation } of tally.failed)
-    say(`  ${seed}: ${violation?.checker} ${violation?.canary} ${violation?.message}`);
+  for (const failed of tally.failed) say(`  ${tellShortly(failed)}`);
   const plan = generatePlan(first.seed);
   await tellFailure(plan, await simulate(plan));
   return 1;
@@ -145,21 +152,23 @@ async function runCi(): Promise<number> {
   say(`fixed seeds ${CI_FIXED.first} to ${CI_FIXED.first + CI_FIXED.count - 1}:`);
   const fixed = await playAll(following(CI_FIXED.first, CI_FIXED.count), Number.POSITIVE_INFINITY);
   if (fixed.failed.length > 0) return await tellFirst(fixed);
-  const told: number[] = [];
-  const random = await playAll(fresh(told), endsAtMs);
-  say(`fresh seeds: ${told.join(' ')}`);
-  return await tellFirst(random);
+  const first = randomInt(SEEDS);
+  // Said before they are played: whatever happens to this process, they can be played again.
+  say(`fresh seeds from ${first} on (again: npm run simulate -- --seed ${first} --count ${CI_FRESH_MAX}):`);
+  const freshEndsAtMs = Math.max(endsAtMs, Date.now() + CI_FRESH_MIN_MS);
+  return await tellFirst(await playAll(following(first, CI_FRESH_MAX), freshEndsAtMs));
 }
 
 async function run(options: Options): Promise<number> {
-  if (options.isMutations) return (await printTable(options.mutations, say)) > 0 ? 1 : 0;
+  if (options.isMutations) {
+    const { mutations: names, isQuick } = options;
+    return (await printTable({ names, isQuick, say })) > 0 ? 1 : 0;
+  }
   if (options.isCi) return await runCi();
   if (options.minutes !== undefined)
-    return await tellFirst(
-      await playAll(fresh([]), Date.now() + options.minutes * 60_000, options.isThorough),
-    );
+    return await tellFirst(await playAll(fresh(), Date.now() + options.minutes * 60_000, options.isThorough));
   if (options.seed !== undefined && options.count === 1) return await playOne(options, options.seed);
-  const seeds = options.seed === undefined ? fresh([]) : following(options.seed, options.count);
+  const seeds = options.seed === undefined ? fresh() : following(options.seed, options.count);
   return await tellFirst(
     await playAll(take(seeds, options.count), Number.POSITIVE_INFINITY, options.isThorough),
   );

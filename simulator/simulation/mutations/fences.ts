@@ -155,4 +155,9 @@ export const fences: readonly Mutation[] = [
       ),
     ],
   },
+  {
+    name: 'traffic-without-a-stamp-kept',
+    says: 'leaves the canary the traffic of a route whose stamp somebody has removed',
+    edits: [core('fence.ts', `  if (!carried) return disowned(f);`, `  if (!carried) return undefined;`)],
+  },
 ];

@@ -1,5 +1,5 @@
 /** The shell: crashes, watches, caches, receivers. */
-import { shell, type Mutation } from './mutation.ts';
+import { core, shell, type Mutation } from './mutation.ts';
 
 export const shellMutations: readonly Mutation[] = [
   {
@@ -113,6 +113,17 @@ export const shellMutations: readonly Mutation[] = [
         `      if (error.kind === 'gone') {
         version = undefined;`,
         `      if (error.kind === 'gone') {`,
+      ),
+    ],
+  },
+  {
+    name: 'older-target-recorded',
+    says: 'writes what an old cache shows of the target over what the status has seen, and acts on it',
+    edits: [
+      core(
+        'facts.ts',
+        `target.generation < (seen?.generation ?? 0);`,
+        `target.generation < -(seen?.generation ?? 0);`,
       ),
     ],
   },
