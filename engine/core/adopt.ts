@@ -2,8 +2,20 @@
  * Taking a workload over and giving it back, in the order that loses no request. Adoption touches the target last:
  * until the primary is ready and the route points at it, everything serves as it did. Deletion runs the other way.
  */
-import { act, hold, nextStatus, release, say, touchTarget, type Unnamed, until, write } from './write.ts';
-import { type Facts, formatTime, parseTime } from './facts.ts';
+import {
+  act,
+  BEHIND_MS,
+  fenced,
+  hold,
+  nextStatus,
+  release,
+  say,
+  touchTarget,
+  type Unnamed,
+  until,
+  write,
+} from './write.ts';
+import { type Facts, formatTime, isTargetBehind, parseTime } from './facts.ts';
 import { canaryHasEndpoint, isAllReady, primaryHasEndpoint } from './readiness.ts';
 import type { Workload } from './observation.ts';
 
@@ -27,6 +39,8 @@ export function adopt(f: Facts): Unnamed {
       undefined,
     );
   }
+  // The primary would be made of a template that somebody has replaced since.
+  if (isTargetBehind(f)) return act([], BEHIND_MS);
   const [obstacle] = obstacles;
   if (obstacle) return hold(f, obstacle.reason as 'FieldOwnedByOther', obstacle.message, 10_000);
   if (!primary) {
@@ -92,7 +106,7 @@ export function terminate(f: Facts): Unnamed {
       'The workload could not be given back in 5 minutes; it is left as it is.',
       'TerminationGivenUp',
     );
-  if (!target && objects.apexSelects === 'primary') return act([{ kind: 'pointApex', at: 'target' }]);
+  if (!target && objects.apexSelects === 'primary') return fenced(f, { kind: 'pointApex', at: 'target' });
   if (!target) return letGo(f, 'The target does not exist; there is nothing to give back.', 'Terminating');
   if (f.status.phase !== 'Terminating')
     return write(f, { phase: 'Terminating' }, [
@@ -101,7 +115,7 @@ export function terminate(f: Facts): Unnamed {
   const isTaken = objects.apexSelects === 'primary' || f.o.route !== undefined;
   if (!isTaken) {
     // Adoption had not moved any traffic yet, or the route is gone again: data planes hear of that before its Services go.
-    if (target.pausedBy === 'engine') return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
+    if (target.pausedBy === 'engine') return fenced(f, { kind: 'target', paused: false, epoch: f.nextEpoch });
     if (f.status.canaryWeight !== 100) return letGo(f, 'The target was never taken over.', 'Terminating');
     if (now < handedOverAt(f)) return act([], until(f, handedOverAt(f)));
     if (!canaryHasEndpoint(f.o))
@@ -114,7 +128,7 @@ export function terminate(f: Facts): Unnamed {
   if (!f.isDrained && primaryHasEndpoint(f.o)) return act([], until(f, f.drainedAt));
   if (target.pausedBy === 'engine') return release(f, { kind: 'target', paused: false, epoch: f.nextEpoch });
   if (target.replicas === 0)
-    return act([{ kind: 'target', replicas: Math.max(1, primary?.replicas ?? 1), epoch: f.nextEpoch }]);
+    return fenced(f, { kind: 'target', replicas: Math.max(1, primary?.replicas ?? 1), epoch: f.nextEpoch });
   return hold(
     f,
     'Terminating',
@@ -125,8 +139,8 @@ export function terminate(f: Facts): Unnamed {
 
 function handOver(f: Facts, target: Workload): Unnamed {
   if (f.o.route && f.routeWeight < 100) return routeTo(f, 100);
-  if (f.o.objects.apexSelects === 'primary') return act([{ kind: 'pointApex', at: 'target' }]);
-  if (target.pausedBy === 'engine') return act([{ kind: 'target', paused: false, epoch: f.nextEpoch }]);
+  if (f.o.objects.apexSelects === 'primary') return fenced(f, { kind: 'pointApex', at: 'target' });
+  if (target.pausedBy === 'engine') return fenced(f, { kind: 'target', paused: false, epoch: f.nextEpoch });
   if (f.o.now < handedOverAt(f)) return act([], until(f, handedOverAt(f)));
   if (!f.o.route) return letGo(f, 'The target serves by itself again.', 'Terminating');
   // Kubernetes deletes what the Canary owns in any order: a route that outlives its Services would lead nowhere.

@@ -2,9 +2,9 @@
  * Between rollouts: what the last one left behind is cleaned up, and a revision that is neither promoted nor rejected
  * starts. Also the end of a successful one.
  */
-import { act, freshRun, hold, newRun, recorded, say, type Unnamed, write } from './write.ts';
+import { act, BEHIND_MS, freshRun, hold, newRun, recorded, say, type Unnamed, write } from './write.ts';
 import { cleanUpTarget, leftovers } from './cleanUp.ts';
-import { type Facts, isNewerThan } from './facts.ts';
+import { type Facts, isNewerThan, isTargetBehind } from './facts.ts';
 import { contestedHold } from './repair.ts';
 
 /** The last phase of a promotion: over when nothing is left to clean up. */
@@ -40,6 +40,8 @@ function start(f: Facts): Unnamed | undefined {
   const { target, command, obstacles, settings } = f.o;
   if (!target)
     return hold(f, 'TargetNotFound', `Deployment ${settings.targetName} does not exist.`, undefined);
+  // What an older target has is nothing to start, to go back to or to call promoted.
+  if (isTargetBehind(f)) return act([], BEHIND_MS);
   if (isSameAtGeneration(f)) return rebaseline(f);
   const isRetry =
     command?.verb === 'retry' &&

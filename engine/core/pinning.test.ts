@@ -312,7 +312,7 @@ describe('deletion', () => {
     gone.remove();
     const seen = gone.observe();
     seen.target = undefined;
-    expect(decide(seen).actions).toEqual([{ kind: 'pointApex', at: 'target' }]);
+    expect(decide(seen).actions).toMatchObject([{ kind: 'status' }, { kind: 'pointApex', at: 'target' }]);
     seen.objects.apexSelects = 'nothing';
     expect(kinds(decide(seen).actions)).toEqual(['removeFinalizer']);
     const stuck = adopted();

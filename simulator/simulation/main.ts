@@ -15,6 +15,9 @@ import { type Outcome, simulate } from './simulate.ts';
 import { formatClock } from './timeline.ts';
 import type { Answered } from './worker.ts';
 
+/** Rollouts a minute that the simulation is meant to play, and on how many cores. */
+const ROLLOUTS_ASKED = 1_000;
+const CORES_ASKED = 2;
 const CI_FIXED = { first: 1, count: 60 };
 /** Both sets together; the fresh one takes what the fixed one leaves. */
 const CI_MINUTES = 2;
@@ -35,6 +38,7 @@ interface Tally {
   requests: number;
   strikes: number;
   simulatedMs: number;
+  cpuMs: number;
   failed: Answered[];
 }
 
@@ -44,6 +48,7 @@ function count(tally: Tally, answered: Answered): void {
   tally.requests += answered.requests;
   tally.strikes += answered.strikes;
   tally.simulatedMs += answered.simulatedMs;
+  tally.cpuMs += answered.cpuMs;
   if (answered.violation) tally.failed.push(answered);
 }
 
@@ -55,6 +60,7 @@ async function playAll(seeds: Iterator<number>, endsAtMs: number, isThorough = f
     requests: 0,
     strikes: 0,
     simulatedMs: 0,
+    cpuMs: 0,
     failed: [],
   };
   const startedAtMs = Date.now();
@@ -72,9 +78,15 @@ async function playAll(seeds: Iterator<number>, endsAtMs: number, isThorough = f
   });
   const minutes = (Date.now() - startedAtMs) / 60_000;
   const perMinute = Math.round(tally.rollouts / minutes);
+  // What the processor was given is what it would take on cores that nobody else uses.
+  const onFreeCores = Math.round((tally.rollouts * CORES_ASKED) / (tally.cpuMs / 60_000));
   say(
-    `${tally.seeds} seeds, ${tally.rollouts} rollouts (${perMinute} a minute), ${tally.requests} requests, ` +
-      `${tally.strikes} faults, ${Math.round(tally.simulatedMs / 3_600_000)} simulated hours`,
+    `${tally.seeds} seeds, ${tally.rollouts} rollouts with ${tally.strikes} faults and ${tally.requests} requests ` +
+      `in ${Math.round(tally.simulatedMs / 3_600_000)} simulated hours`,
+  );
+  say(
+    `  ${perMinute} rollouts a minute here, ${onFreeCores} by the time of the processor on ${CORES_ASKED} cores ` +
+      `(asked: ${ROLLOUTS_ASKED})`,
   );
   return tally;
 }

@@ -5,11 +5,15 @@ import { type Outcome, simulate } from './simulate.ts';
 export interface Answered
   extends Pick<Outcome, 'violation' | 'rollouts' | 'requests' | 'strikes' | 'simulatedMs' | 'hash'> {
   seed: number;
+  /** Of the processor, in all of this seed. */
+  cpuMs: number;
 }
 
 async function play(seed: number): Promise<Answered> {
+  const startedAt = process.cpuUsage();
   const { violation, rollouts, requests, strikes, simulatedMs, hash } = await simulate(generatePlan(seed));
-  return { seed, violation, rollouts, requests, strikes, simulatedMs, hash };
+  const { user, system } = process.cpuUsage(startedAt);
+  return { seed, cpuMs: (user + system) / 1_000, violation, rollouts, requests, strikes, simulatedMs, hash };
 }
 
 process.on('message', (seed: number) => {

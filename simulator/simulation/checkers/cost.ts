@@ -9,6 +9,8 @@ import type { Rule } from './checker.ts';
 const REST_MS = 60_000;
 /** The end of a contest, a condition that is brought up to date: each is written once, and told. */
 const REQUESTS_MAX = 12;
+/** Pods that come and go are told of, each time: that is no idle world. A status write and an event. */
+const REQUESTS_PER_CHANGE = 2;
 const IDLE: ReadonlySet<string> = new Set(['Initialized', 'Succeeded', 'Failed']);
 
 export const cost: Rule = {
@@ -26,7 +28,10 @@ export const cost: Rule = {
         );
         if (!scene.witness.canaries.every(isIdle)) return;
         requests += 1;
-        if (requests > REQUESTS_MAX)
+        const changes = scene.witness.canaries
+          .flatMap(one => [one.endpoints.primary, one.endpoints.canary])
+          .reduce((sum, endpoints) => sum + endpoints.during(scene.settledSinceMs()).length - 1, 0);
+        if (requests > REQUESTS_MAX + REQUESTS_PER_CHANGE * changes)
           report(
             view,
             `an idle engine made ${requests} requests, the last for ${call.kind} ${call.namespace}/${call.name}`,

@@ -1,6 +1,7 @@
 /** A run is ended only for a reason that is true: failed checks, a lost canary, a newer revision, a person. */
 import type { Json } from '../../api/json.ts';
 import type { Hand } from '../hands.ts';
+import type { Answer } from '../metricsSource.ts';
 import type { Verdicts } from '../verdicts.ts';
 import type { CanaryView, RouteView } from '../witness.ts';
 import type { Rule, Scene } from './checker.ts';
@@ -68,13 +69,18 @@ function hasFailed(
   const failed = batches.filter(batch => batch.verdicts.has('fail')).length;
   const needed = Math.min(...specs.map(spec => Math.max(1, spec.analysis?.threshold ?? 1)));
   if (failed >= needed) return undefined;
-  const open = batches.filter(batch => batch.verdicts.has('open')).length;
+  // A budget counts checks without an answer, whatever the policy for them was when they were made.
+  const open = batches.filter(batch => [...batch.answers.values()].some(isOpen)).length;
   const mayStall = specs.some(
     ({ analysis }) =>
       analysis?.onStalled === 'rollback' &&
       open >= Math.min(analysis.noDataBudget ?? 10, analysis.errorBudget ?? 10),
   );
   return mayStall ? undefined : `${failed} of ${needed} checks failed`;
+}
+
+function isOpen({ measurement }: Answer): boolean {
+  return measurement.kind !== 'value' || !Number.isFinite(measurement.value);
 }
 
 function isLate(scene: Scene, specs: readonly Json[], sinceMs: number): boolean {

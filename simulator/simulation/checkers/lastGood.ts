@@ -43,7 +43,8 @@ export const lastGood: Rule = {
       )
         return report(view, `${version} became the last good revision and the primary does not run it alone`);
       const isWatched = status.before.stage === 'bake' && status.before.phase === 'Promoting';
-      if (isWatched && !isBaked(view, scene, fromMs))
+      const isEnded = view.commands.some(one => one.verb === 'promote' && one.revision === hash);
+      if (isWatched && !isEnded && !isBaked(view, scene, fromMs))
         report(view, `${version} became the last good revision before it had been watched long enough`);
       if (!isWatched && status.before.stage !== 'skip' && status.before.phase !== 'Initializing')
         report(

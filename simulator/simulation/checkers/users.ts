@@ -70,6 +70,8 @@ function watchPods(view: CanaryView, pod: Json, previous: Json, nowMs: number, r
 /** The apex points at an arm that serves. */
 function watchApex(view: CanaryView, fromMs: number, report: Report): void {
   const selected = view.apexSelects.current();
+  // Canary and target were deleted, and what the Canary owns goes with it: there is nothing to give back.
+  if (view.isDeleting && !view.target.current().exists && selected === view.plan.target) return;
   const arm =
     selected === view.plan.target
       ? view.targetPods

@@ -1,5 +1,5 @@
 /** Plays broken engines until a checker notices, and prints who did, and at which seed. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { playSeeds } from '../pool.ts';
 import type { Answered } from '../worker.ts';
@@ -39,7 +39,8 @@ async function notice(mutation: Mutation, seeds: readonly number[]): Promise<Ans
       if (answered.violation) noticed = answered;
     },
     execArgv: ['--import', join(import.meta.dirname, 'preload.ts')],
-    environment: { MUTATION: mutation.name },
+    // Each broken engine is a process of its own, and all but an edit of it has been compiled before.
+    environment: { MUTATION: mutation.name, NODE_COMPILE_CACHE: join(tmpdir(), 'serin-simulate') },
     processes: 1,
   });
   return noticed;
