@@ -1,8 +1,8 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { decodeCanary } from '../api/decode.ts';
 import { settingsOf } from '../core/settings.ts';
 import type { KubernetesObject, Store } from '../kubernetes/types.ts';
-import { cachedSettings, decodedOf, forgetDecoded } from './decoded.ts';
+import { bareOf, cachedSettings, decodedOf, forgetDecoded } from './decoded.ts';
 
 const store = {} as Store;
 
@@ -53,4 +53,34 @@ test('a canary that is gone is forgotten', () => {
   const before = specOf(version('7', [30]));
   forgetDecoded(store, 'shop', 'web');
   expect(specOf(version('8', [30]))).not.toBe(before);
+});
+
+describe('a canary whose spec is refused', () => {
+  /** As it reads after an edit that cannot be accepted. */
+  function edited(spec: object, metadata: object = {}): KubernetesObject {
+    const object = version('9', [30], metadata);
+    return { ...object, spec: { ...object['spec'], ...spec } };
+  }
+  const leaving = { deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: ['serin.dev/release'] };
+
+  test.each([
+    ['a field that is not supported', { ingressRef: { apiVersion: 'v1', kind: 'Ingress', name: 'x' } }],
+    ['an analysis that makes no sense', { analysis: { stepWeights: [50, 20] } }],
+  ])('%s: it is known by its names', (_what, spec) => {
+    const object = edited(spec);
+    expect(decodeCanary(object).ok).toBe(false);
+    const bare = bareOf(object);
+    expect(bare).toMatchObject({ name: 'web', uid: 'u', spec: { targetRef: { name: 'web' } } });
+    expect(bareOf(object)).toBe(bare);
+  });
+
+  test('a Service that makes no sense: only a deletion, which makes none, goes by its name and port', () => {
+    const service = { port: 80, appProtocol: 1 };
+    expect(bareOf(edited({ service }))).toBeUndefined();
+    expect(bareOf(edited({ service }, leaving))).toMatchObject({ finalizers: leaving.finalizers });
+  });
+
+  test('nothing is guessed', () => {
+    expect(bareOf(edited({ targetRef: {} }, leaving))).toBeUndefined();
+  });
 });

@@ -38,6 +38,32 @@ export function forgetDecoded(store: Store, namespace: string, name: string): vo
   lastValid.get(store)?.delete(objectKey(namespace, name));
 }
 
+const bareObjects = new WeakMap<KubernetesObject, Canary>();
+
+/**
+ * A canary whose spec is refused, by the names of its target and Services alone: enough to keep users off its revision and
+ * to give the workload back. An engine that has just started knows no earlier spec of it, and must not be blind.
+ * @returns undefined when not even the names can be read
+ */
+export function bareOf(object: KubernetesObject): Canary | undefined {
+  const known = bareObjects.get(object);
+  if (known) return known;
+  const { targetRef, service = {} } = object.spec ?? {};
+  // Nothing is judged by it: a refused canary holds.
+  const analysis = { iterations: 1 };
+  const whole = decodeCanary({ ...object, spec: { targetRef, service, analysis } });
+  // Services are made of all that is said of them; who gives a workload back makes none.
+  const isLeaving = object.metadata.deletionTimestamp !== undefined;
+  const { name, port } = service;
+  const least = isLeaving
+    ? decodeCanary({ ...object, spec: { targetRef, service: { name, port }, analysis } })
+    : whole;
+  const decoded = whole.ok ? whole : least;
+  if (!decoded.ok) return undefined;
+  bareObjects.set(object, decoded.canary);
+  return decoded.canary;
+}
+
 /** What a status write or a user may change beside the spec. */
 export function metadataOf(object: KubernetesObject): Omit<Canary, 'spec' | 'deletionTimestamp'> & {
   deletionTimestamp?: string | undefined;

@@ -19,7 +19,7 @@ import {
 import type { RouteNames } from '../../steppers/stepper.ts';
 import { providerProblems } from './providerProblem.ts';
 import { referenceProblems } from './references.ts';
-import { cachedSettings, decodedOf, forgetDecoded, metadataOf } from './decoded.ts';
+import { bareOf, cachedSettings, decodedOf, forgetDecoded, metadataOf } from './decoded.ts';
 import { CACHE_LIVE_MS, FINALIZER, OWNER_LABEL, type Stores, type World } from './world.ts';
 
 /** The observation and the very objects that it was made of: the preconditions of the writes that follow. */
@@ -71,11 +71,15 @@ export function observe(world: World, namespace: string, name: string, inputs: I
         field: problem.field,
         message: formatProblem(problem).slice(problem.field.length + 1),
       }));
-  const canary = decoded.ok
-    ? decoded.canary
-    : inputs.lastAccepted && { ...inputs.lastAccepted, ...metadataOf(object) };
+  const canary = decoded.ok ? decoded.canary : readable(object, inputs.lastAccepted);
   if (!canary) return { kind: 'refused', object, problems };
   return { kind: 'seen', sighting: sight(world, object, canary, problems, inputs) };
+}
+
+/** What a refused canary that has been taken over is looked after by; one that has not is left alone. */
+function readable(object: KubernetesObject, lastAccepted: Canary | undefined): Canary | undefined {
+  if (lastAccepted) return { ...lastAccepted, ...metadataOf(object) };
+  return object.status?.phase === undefined ? undefined : bareOf(object);
 }
 
 /** Problems that one object alone does not show: another Canary, older, on the same target; what it refers to. */

@@ -7,8 +7,11 @@ import type { Rule } from './checker.ts';
 
 /** Watches that come back after faults, and what was queued meanwhile. */
 const REST_MS = 60_000;
-/** The end of a contest, a condition that is brought up to date: each is written once, and told. */
-const REQUESTS_MAX = 12;
+/**
+ * The end of a contest: the primary gets what was asked for and the target goes back to zero. Each is recorded, done and
+ * told, by either engine. A loop that comes round every 10 s makes more in the quiet time.
+ */
+const REQUESTS_MAX = 24;
 /** Pods that come and go are told of, each time: that is no idle world. A status write and an event. */
 const REQUESTS_PER_CHANGE = 2;
 const IDLE: ReadonlySet<string> = new Set(['Initialized', 'Succeeded', 'Failed']);

@@ -65,6 +65,12 @@ function misplaced(view: CanaryView, version: string, hand: Hand, isThere: boole
       ? undefined
       : 'the target does not run it';
   }
+  // While it is adopted nobody is served by it, and two engines may make it of two templates: the target's wins.
+  const isAdopted = held(status => status.phase === 'Initializing');
+  if (isAdopted && view.apexSelects.current() !== `${view.plan.target}-primary`)
+    return view.target.held(fromMs, target => target.version === version)
+      ? undefined
+      : 'the target does not run it';
   if (!held(status => status.phase === 'Promoting')) return 'no promotion is going on';
   const isGood = (status: Json) => versionOf(view, status.lastGood?.hash) === version;
   if (held(status => status.stage === 'back' && isGood(status))) return undefined;
