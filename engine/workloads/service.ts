@@ -137,7 +137,8 @@ export function apexPatch(
 
 /**
  * What is given back one day: what the apex selects now when those are the target's pods (a chart may have added to it),
- * otherwise what was remembered before. What somebody pointed it at elsewhere is not to come back.
+ * otherwise what was remembered before, or the target's own label. What somebody pointed it at elsewhere is not to come
+ * back: when the Canary goes, the target serves.
  */
 function originalOf(
   current: Record<string, string>,
@@ -145,7 +146,9 @@ function originalOf(
   remembered: string | undefined,
 ): string {
   const isTargets = Object.entries(primary).every(([key, value]) => `${current[key]}-primary` === value);
-  return isTargets || remembered === undefined ? JSON.stringify(current) : remembered;
+  if (isTargets) return JSON.stringify(current);
+  const target = Object.entries(primary).map(([key, value]) => [key, value.replace(/-primary$/, '')]);
+  return remembered ?? JSON.stringify(Object.fromEntries(target));
 }
 
 /** Ready endpoints of a Service, by pod. */
