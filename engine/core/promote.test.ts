@@ -369,3 +369,16 @@ describe('the command skip', () => {
     expect(world.status.transitions?.at(-1)?.reason).toBe('CommandRefused');
   });
 });
+
+test('the watch over the primary begins when the traffic came, however long ago that was decided', () => {
+  const world = promoting();
+  runUntil(world, () => world.status.stage === 'bake');
+  const seen = world.observe();
+  const decidedAt = Date.parse(seen.status.stageSince ?? '');
+  const now = decidedAt + testSettings.bakeMs;
+  const landed = { ...seen, now, route: { ...seen.route!, writtenAt: now - 1_000 } };
+  expect(decide(landed)).toMatchObject({ actions: [], nextTickMs: testSettings.bakeMs - 1_000 });
+  expect(decide({ ...landed, route: { ...seen.route!, writtenAt: decidedAt } })).not.toMatchObject({
+    nextTickMs: testSettings.bakeMs - 1_000,
+  });
+});

@@ -117,7 +117,9 @@ function bake(f: Facts, run: Run): Unnamed {
   if (f.routeWeight > 0) return shift(f, run);
   const said = say('Finalising', 'info', `Revision ${run.revision} is promoted.`);
   const good = { hash: run.revision, generation: run.generation };
-  return watchPrimary(f, run, good, parseTime(f.status.stageSince), said);
+  // The traffic may have come long after that was decided (a frozen process, a slow reply).
+  const since = Math.max(parseTime(f.status.stageSince), f.o.route?.writtenAt ?? 0);
+  return watchPrimary(f, run, good, since, said);
 }
 
 /** A dead primary and a pinned, ready canary that passed every step: the only ready arm beats none. */

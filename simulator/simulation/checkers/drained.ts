@@ -50,6 +50,8 @@ function check(scene: Scene, report: Report, view: CanaryView, change: StoreChan
   if (route.canaryWeight > 0) {
     // A deletion gives the workload back: the target serves, and is let go under its traffic.
     if (view.isDeleting && !falls) return;
+    // A stranger's weights that came after the engine looked: no write of it could have met them.
+    if (view.routeHand !== 'engine' && view.routeTouchedMs > hand.knewAtMs) return;
     return report(view, `the target was ${what} while the route gives it ${route.canaryWeight} %`);
   }
   if (falls && !view.endpoints.primary.held(knownSince(view, hand), count => count > 0))
