@@ -113,7 +113,6 @@ export function createController(parts: Parts): Controller {
     if (sight.kind === 'refused') listener.refused(sight.object, sight.problems);
     else {
       accepted.delete(key);
-      pace.forget(key);
       inspections.delete(key);
       troubles.delete(key);
     }

@@ -63,10 +63,11 @@ test('what takes traffic away never waits', () => {
   expect(pace.waitMs('shop/web', seen, lost)).toBe(0);
 });
 
-test('a canary that is gone is forgotten', () => {
+test('a canary that comes back under its name goes on where it was, and another has its own', () => {
   const pace = createPace(() => 0);
   const seen = adopted().observe();
   while (pace.waitMs('shop/web', seen, next(seen)) === 0);
-  pace.forget('shop/web');
-  expect(pace.waitMs('shop/web', seen, next(seen))).toBe(0);
+  const anew = { ...seen, canary: { ...seen.canary, uid: 'another' }, status: {} };
+  expect(pace.waitMs('shop/web', anew, next(anew))).toBeGreaterThan(0);
+  expect(pace.waitMs('shop/cart', seen, next(seen))).toBe(0);
 });

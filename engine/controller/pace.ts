@@ -9,7 +9,6 @@ import type { Observation } from '../core/observation.ts';
 export interface Pace {
   /** Milliseconds until this decision may be carried out; 0: now, and it is counted. */
   waitMs(key: string, observation: Observation, decision: Decision): number;
-  forget(key: string): void;
 }
 
 /** Decisions at once: an adoption, or a whole promotion. */
@@ -19,6 +18,8 @@ const REFILL_MS = 1_000;
 const OWN_COST = 1;
 /** Two replicas that argue make together no more than one alone may. */
 const OTHERS_COST = 2;
+/** One that is gone may come back under its name at once, and is kept; the one that did nothing for longest goes. */
+const CANARIES_MAX = 10_000;
 
 interface Bucket {
   left: number;
@@ -31,6 +32,12 @@ interface Bucket {
 export function createPace(now: () => number): Pace {
   const buckets = new Map<string, Bucket>();
 
+  function keep(key: string, bucket: Bucket): void {
+    buckets.delete(key);
+    buckets.set(key, bucket);
+    if (buckets.size > CANARIES_MAX) buckets.delete(buckets.keys().next().value!);
+  }
+
   return {
     waitMs(key, observation, decision) {
       if (decision.actions.length === 0) return 0;
@@ -41,13 +48,12 @@ export function createPace(now: () => number): Pace {
       const left = Math.min(BURST_MAX, before.left + passedMs / REFILL_MS);
       const cost = seen === before.epoch ? OWN_COST : OTHERS_COST;
       if (left < cost && !isTakeAway(observation, decision)) {
-        buckets.set(key, { ...before, left, atMs });
+        keep(key, { ...before, left, atMs });
         return Math.ceil((cost - left) * REFILL_MS);
       }
-      buckets.set(key, { left: Math.max(0, left - cost), atMs, epoch: Math.max(seen, epochOf(decision)) });
+      keep(key, { left: Math.max(0, left - cost), atMs, epoch: Math.max(seen, epochOf(decision)) });
       return 0;
     },
-    forget: key => void buckets.delete(key),
   };
 }
 

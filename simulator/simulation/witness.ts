@@ -195,6 +195,7 @@ export function createWitness(plan: Plan, store: ProcessStore, now: () => number
       view.status.set(atMs, object.status ?? {});
       const run: string | undefined = object.status?.run?.id;
       if (run && !view.runSinceMs.has(run)) view.runSinceMs.set(run, atMs);
+      nameRevision(view, object.status?.run);
       const epoch: number = object.status?.epoch ?? 0;
       const landed = { atMs, engine: hand.engine, knewAtMs: hand.knewAtMs, status: object.status };
       view.statuses.set(epoch, [...(view.statuses.get(epoch) ?? []), landed]);
@@ -203,6 +204,13 @@ export function createWitness(plan: Plan, store: ProcessStore, now: () => number
     const text = object.metadata.annotations?.['serin.dev/command'] ?? '';
     const [verb = '', revision = '', id = ''] = text.split(' ');
     if (id && !view.commands.some(one => one.id === id)) view.commands.push({ atMs, verb, revision, id });
+  }
+
+  /** A run that ended before its template was stored: the target had it at the generation that the run says. */
+  function nameRevision(view: CanaryView, run: Json): void {
+    if (!run || view.versions.has(run.revision)) return;
+    const target = view.target.during(0).findLast(one => one.generation === run.generation);
+    if (target) view.versions.set(run.revision, target.version);
   }
 
   function observeRevision(view: CanaryView, { type, object }: StoreChange): void {
