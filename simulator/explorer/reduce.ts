@@ -121,7 +121,7 @@ export function createReduce(settings: Settings, keeps: Kept) {
         iterations: isRunning ? Math.min(status.iterations ?? 0, settings.iterations) : 0,
         lastAppliedSpec: status.lastAppliedSpec,
         lastGood: status.lastGood && { hash: status.lastGood.hash, generation: 0 },
-        paused: status.paused && { revision: status.paused.revision, by: '' },
+        paused: status.paused,
         handledCommand: status.handledCommand,
         takenBack: status.takenBack?.map(one => ({ field: one.field, at: aged(one.at, 1, older) ?? '' })),
         history: historyOf(status),

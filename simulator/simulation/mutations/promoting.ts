@@ -52,9 +52,9 @@ export const promoting: readonly Mutation[] = [
       core(
         'promote.ts',
         `  if (!isAllReady(f.o.primary, run.revision) || !primaryHasEndpoint(f.o)) {
-    return toBack(f, \`The primary lost pods of revision \${run.revision} while traffic`,
+    const lack`,
         `  if (f.o.primary?.revision !== run.revision) {
-    return toBack(f, \`The primary lost pods of revision \${run.revision} while traffic`,
+    const lack`,
       ),
       core(
         'watch.ts',
