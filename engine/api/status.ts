@@ -72,6 +72,9 @@ const runSchema = z.object({
       'The target that the revision was seen at: one that is made anew counts its generations from 1.',
     ),
   startedAt: time().describe('When the run started.'),
+  waitingSince: time()
+    .optional()
+    .describe('From when the deadline for its pods counts, when it was paused meanwhile.'),
   steppedAt: time().optional().describe('When the canary weight last changed.'),
   checkedAt: time().optional().describe('When the metrics were last judged.'),
   passedEpoch: z.int().optional().describe('Epoch of the route for which the last check passed.'),
@@ -150,6 +153,7 @@ export const canaryStatusSchema = z.object({
     .object({
       revision: hash().describe('Hash of the paused revision.'),
       by: z.string().max(253).describe('Who paused it.'),
+      at: time().optional().describe('When it was paused: deadlines stand still from then on.'),
     })
     .optional()
     .describe('Set while a person has paused the run.'),

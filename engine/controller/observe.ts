@@ -2,9 +2,10 @@
  * Gathers one immutable observation of a canary from the watch caches, without any request. What the caches do not
  * hold (companions of the target, trouble of pods) is read by `inspect.ts` and handed in as obstacles.
  */
+import { createHash } from 'node:crypto';
 import { type Canary, formatProblem } from '../api/decode.ts';
 import type { CanaryStatus } from '../api/status.ts';
-import { parseCommand } from '../core/commands.ts';
+import { COMMAND_ANNOTATION, parseCommand } from '../core/commands.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
 import type { Settings } from '../core/settings.ts';
 import type { KubernetesObject } from '../kubernetes/types.ts';
@@ -189,7 +190,7 @@ function sight(
     },
     stored: new Set(revisions.map(storedHash)),
     goodReplicas: revisions.find(one => storedHash(one) === status.lastGood?.hash)?.data?.replicas,
-    command: commandOf(canary.annotations, status),
+    ...commandOf(canary.annotations, status),
     staleCaches: staleCaches(world, namespace),
     notified: world.notified(canary, status),
     judgement: inputs.judgement,
@@ -226,10 +227,23 @@ function apexSelects(
   return apex.spec?.selector?.[label.key] === targetSelector(label)[label.key] ? 'target' : 'nothing';
 }
 
-function commandOf(annotations: Record<string, string>, status: CanaryStatus) {
+/** The command that waits to be answered; the annotation stays when it has been. */
+export function commandOf(
+  annotations: Record<string, string>,
+  status: CanaryStatus,
+): Pick<Observation, 'command' | 'unreadCommand'> {
   const parsed = parseCommand(annotations);
-  if (!parsed?.ok || parsed.command.id === status.handledCommand) return undefined;
-  return parsed.command;
+  if (!parsed) return { command: undefined };
+  if (parsed.ok) return { command: parsed.command.id === status.handledCommand ? undefined : parsed.command };
+  // It has no id that could be trusted; its text stands for it.
+  const text = createHash('sha256')
+    .update(annotations[COMMAND_ANNOTATION] ?? '')
+    .digest('hex');
+  const id = `unread-${text.slice(0, 12)}`;
+  return {
+    command: undefined,
+    unreadCommand: id === status.handledCommand ? undefined : { id, message: parsed.message },
+  };
 }
 
 function storedHash(revision: KubernetesObject): string {

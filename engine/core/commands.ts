@@ -64,6 +64,8 @@ export const COMMAND_TABLE: Readonly<Record<Verb, readonly Phase[]>> = {
 /** What the rules look at besides the phase. */
 export interface CommandFacts {
   phase: Phase | undefined;
+  /** spec.suspend is set: nothing but an abort acts. */
+  isSuspended: boolean;
   runRevision: string | undefined;
   isPaused: boolean;
   /** While promoting: the primary has all the traffic and is watched. */
@@ -78,6 +80,8 @@ export function refusal(verb: Verb, revision: string, facts: CommandFacts): stri
   if (!phase || !COMMAND_TABLE[verb].includes(phase)) {
     return `${verb} does not apply while the canary is ${phase ?? 'new'}; it applies in ${COMMAND_TABLE[verb].join(', ')}.`;
   }
+  if (facts.isSuspended && verb !== 'abort')
+    return `${verb} does not apply while spec.suspend is set; only abort does.`;
   const bound = verb === 'skip' ? facts.queuedRevision : facts.runRevision;
   if (verb === 'skip' && !bound) {
     return 'skip applies only while a newer revision is queued, the last good one is coming back, and the primary has no ready endpoint.';

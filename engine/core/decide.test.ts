@@ -283,6 +283,96 @@ describe('commands', () => {
     runUntil(world, phaseIs(world, 'Succeeded'));
   });
 
+  test('the deadline for the pods stands still while the run is paused, and goes on after it', () => {
+    const world = adopted();
+    world.release('r2', 'dead');
+    runUntil(world, () => world.target.replicas === 2);
+    const wait = (seconds: number) => {
+      for (let second = 0; second < seconds; second++) {
+        tick(world);
+        world.settleWorkloads();
+        world.advance(1_000);
+      }
+    };
+    wait(30);
+    world.command('pause', 'r2', 'c1');
+    wait(200);
+    expect(world.status.phase).toBe('Progressing');
+    world.command('resume', 'r2', 'c2');
+    wait(20);
+    expect(world.status.phase).toBe('Progressing');
+    wait(20);
+    expect(world.status.phase).toBe('Failed');
+    expect(world.status.transitions?.map(one => one.reason)).toContain('DeadlineExceeded');
+  });
+
+  test.each([
+    ['pause', 'Progressing'],
+    ['promote', 'Progressing'],
+    ['resume', 'Progressing'],
+  ] as const)('%s while spec.suspend is set is refused, and the run waits', (verb, phase) => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.command(verb, 'r2', 'c1');
+    const seen = world.observe();
+    seen.settings = { ...seen.settings, suspend: true };
+    world.execute(decide(seen), seen);
+    expect(world.status).toMatchObject({ phase, handledCommand: 'c1' });
+    expect(world.status.transitions?.at(-1)).toMatchObject({
+      reason: 'CommandRefused',
+      message: `${verb} does not apply while spec.suspend is set; only abort does.`,
+    });
+    const after = world.observe();
+    after.settings = { ...after.settings, suspend: true };
+    expect(decide(after)).toMatchObject({ hold: { reason: 'Suspended' } });
+  });
+
+  test('abort acts while spec.suspend is set', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.command('abort', 'r2', 'c1');
+    const seen = world.observe();
+    seen.settings = { ...seen.settings, suspend: true };
+    world.execute(decide(seen), seen);
+    expect([world.route?.canaryWeight, world.status.phase]).toEqual([0, 'Failed']);
+  });
+
+  test('a command on an object that is not accepted is refused, once', () => {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.command('promote', 'r2', 'c1');
+    const look = () => {
+      const seen = world.observe();
+      seen.problems = [{ reason: 'InvalidSpec', field: 'spec.service.port', message: 'expected a port' }];
+      return seen;
+    };
+    const seen = look();
+    world.execute(decide(seen), seen);
+    expect(world.status.transitions?.at(-1)).toMatchObject({
+      reason: 'CommandRefused',
+      message: expect.stringContaining('expected a port'),
+    });
+    expect(decide(look())).toMatchObject({ hold: { reason: 'InvalidSpec' } });
+  });
+
+  test('one that cannot be read is refused, once', () => {
+    const world = adopted();
+    const seen = world.observe();
+    seen.unreadCommand = {
+      id: 'unread-1',
+      message: 'serin.dev/command: "abrt" is not one of promote, abort',
+    };
+    world.execute(decide(seen), seen);
+    expect(world.status).toMatchObject({ handledCommand: 'unread-1' });
+    expect(world.status.transitions?.at(-1)).toMatchObject({
+      reason: 'CommandRefused',
+      message: expect.stringContaining('abrt'),
+    });
+  });
+
   test('promote goes past the rest of the analysis; it is bound to one revision', () => {
     const world = adopted();
     world.release('r2');

@@ -11,7 +11,8 @@ import { followRoute, restoreRoute, staleRoute, strandedRun } from './fence.ts';
 import { isAccepted, outOfDateSince } from './conditions.ts';
 import { finalise, idle } from './idle.ts';
 import { progress } from './progress.ts';
-import { obey, promote } from './promote.ts';
+import { obey, refused } from './obey.ts';
+import { promote } from './promote.ts';
 import { primaryHasEndpoint } from './readiness.ts';
 import { contestedRun, restoreApex, restoreObjects } from './repair.ts';
 import {
@@ -102,6 +103,12 @@ function refuse(f: Facts): Unnamed | undefined {
   const isUnderWay = f.run !== undefined && f.status.phase !== undefined && isRunning(f.status.phase);
   const problem = f.o.problems.find(one => !(isUnderWay && one.sparesRun));
   if (!problem) return undefined;
+  if (f.o.command && f.status.phase !== undefined)
+    return refused(
+      f,
+      f.o.command.id,
+      `${f.o.command.verb} does not apply while the object is not accepted: ${problem.message}.`,
+    );
   return hold(
     f,
     problem.reason as 'InvalidSpec',
@@ -127,6 +134,9 @@ function report(f: Facts): Decision {
 
 function suspend(f: Facts): Unnamed | undefined {
   if (!f.o.settings.suspend) return undefined;
+  // Whoever waits for an answer gets one: an abort that applies has been carried out before.
+  const answer = obey(f);
+  if (answer) return answer;
   return hold(f, 'Suspended', 'spec.suspend is set: nothing starts, rises or is judged.', undefined);
 }
 

@@ -87,6 +87,8 @@ export interface Observation {
   goodReplicas?: number | undefined;
   /** The command on the Canary, when its id is not the one handled last. */
   command: Command | undefined;
+  /** A command annotation that cannot be read, with an id of its own, when it has not been answered yet. */
+  unreadCommand?: { id: string; message: string } | undefined;
   /** Caches that have not been live for 90 s. A raise needs that there are none. */
   staleCaches: string[];
   /** Number of the last transition of which no message is on its way; rides on the next status write. 0: none yet. */

@@ -53,7 +53,7 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
       actions: [],
       transitions: [],
       hold: { reason: 'CanaryNotReady', message },
-      nextTickMs: until(f, parseTime(run.startedAt) + settings.progressDeadlineMs) || undefined,
+      nextTickMs: until(f, podsDeadline(f, run)) || undefined,
     };
   }
   const resized = resizePrimary(f);
@@ -69,9 +69,12 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
     ]);
   }
   if (!isAllReady(target, run.revision) || f.o.endpoints.canary === 0) {
-    const deadline = parseTime(run.startedAt) + settings.progressDeadlineMs;
+    const deadline = podsDeadline(f, run);
     const available = target.pods.find(pods => pods.revision === run.revision)?.available ?? 0;
     const message = `${available} of ${target.replicas} pods of revision ${run.revision} are ready.`;
+    // It stands still while a person has paused the run.
+    if (f.status.paused?.revision === run.revision)
+      return awaitPods(f, 'Paused', `${pausedBy(f)} ${message}`, undefined);
     if (f.o.now >= deadline)
       return endRun(
         f,
@@ -89,6 +92,10 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
   return act([
     { kind: 'target', paused: true, ...(target.isScaledByOthers ? { replicas } : {}), epoch: f.nextEpoch },
   ]);
+}
+
+function podsDeadline(f: Facts, run: Run): number {
+  return parseTime(run.waitingSince ?? run.startedAt) + f.o.settings.progressDeadlineMs;
 }
 
 /** Whether anything but the metrics stands against more traffic for the canary. */
@@ -160,8 +167,16 @@ export function progress(f: Facts): Unnamed {
 
 /** That it was paused has been written with the command: it is not said a second time. */
 function pausedHold(f: Facts): Unnamed {
-  const message = `The run was paused by ${f.status.paused?.by ?? 'a person'}.`;
-  return { actions: [], transitions: [], hold: { reason: 'Paused', message }, nextTickMs: undefined };
+  return {
+    actions: [],
+    transitions: [],
+    hold: { reason: 'Paused', message: pausedBy(f) },
+    nextTickMs: undefined,
+  };
+}
+
+function pausedBy(f: Facts): string {
+  return `The run was paused by ${f.status.paused?.by ?? 'a person'}.`;
 }
 
 /** The watch event comes sooner; this is for one that is lost. Milliseconds. */

@@ -13,7 +13,6 @@ import {
   hold,
   lower,
   raise,
-  restamp,
   say,
   touchTarget,
   type Unnamed,
@@ -21,10 +20,9 @@ import {
   withTrouble,
   write,
 } from './write.ts';
-import { type Facts, formatTime, isNewerThan, nextCheckAt, parseTime } from './facts.ts';
+import { type Facts, formatTime, nextCheckAt, parseTime } from './facts.ts';
 import { isAllReady, isPinned, lackOf, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
-import { refusal } from './commands.ts';
 import { watchPrimary } from './watch.ts';
 import { goBack, stage, toBack } from './wayBack.ts';
 
@@ -201,62 +199,4 @@ function judgeOn(f: Facts, run: Run, arm: 'canary'): Unnamed | undefined {
 function untilNextCheck(f: Facts, run: Run, deadline: number): number {
   const dueAt = nextCheckAt(f, run);
   return Math.max(1_000, Math.min(until(f, deadline), until(f, dueAt)));
-}
-
-/** What a `skip` command needs to know; the command rule calls it. */
-export function queuedRevision(f: Facts): string | undefined {
-  const isGoingBack = f.status.phase === 'Promoting' && f.status.stage === 'back';
-  if (!isGoingBack || !f.run || primaryHasEndpoint(f.o) || f.o.primary?.revision !== f.goodRevision)
-    return undefined;
-  return isNewerThan(f.o, f.run) && f.o.target?.revision !== f.goodRevision
-    ? f.o.target?.revision
-    : undefined;
-}
-
-/** Carries out what a person commanded, or says why it does not apply. Aborts are take-aways and come before. */
-export function obey(f: Facts): Unnamed | undefined {
-  const { command } = f.o;
-  if (!command) return undefined;
-  const handled: StatusPatch = { handledCommand: command.id };
-  const why = refusal(command.verb, command.revision, {
-    phase: f.status.phase,
-    runRevision: f.run?.revision,
-    isPaused: f.status.paused !== undefined,
-    isWatched: f.status.stage === 'bake',
-    queuedRevision: queuedRevision(f),
-  });
-  if (why) return write(f, handled, [say('CommandRefused', 'warn', why)]);
-  const reason = command.reason ? `: ${command.reason}` : '';
-  switch (command.verb) {
-    case 'pause':
-      return restamp(f, { ...handled, paused: { revision: command.revision, by: command.by } }, [
-        say('Paused', 'info', `${command.by} paused the run${reason}.`),
-      ]);
-    case 'resume':
-      return write(
-        f,
-        {
-          ...handled,
-          paused: undefined,
-          ...(f.status.phase === 'WaitingPromotion' ? { phase: 'Progressing' } : {}),
-        },
-        [say('Resumed', 'info', `${command.by} resumed the run${reason}.`)],
-      );
-    case 'promote':
-      return undefined;
-    case 'retry':
-      return undefined;
-    case 'skip':
-      return write(f, { ...handled, ...stage(f, 'skip'), lastAppliedSpec: command.revision }, [
-        say(
-          'Promoting',
-          'warn',
-          `${command.by} put revision ${command.revision} on the primary without judging it${reason}.`,
-        ),
-      ]);
-    case 'abort':
-      return write(f, handled, [say('CommandRefused', 'warn', 'The run is on its way back already.')]);
-    default:
-      return command.verb satisfies never;
-  }
 }

@@ -1,7 +1,7 @@
-/** What people are told a workload lacks. */
+/** What people are told a workload lacks, and how much traffic some of its pods may get. */
 import { expect, test } from 'vitest';
-import type { Workload } from './observation.ts';
-import { lackOf } from './readiness.ts';
+import type { Observation, Workload } from './observation.ts';
+import { lackOf, mayCarry } from './readiness.ts';
 
 const ready = {
   generation: 3,
@@ -24,4 +24,24 @@ test.each<[string, Partial<Workload> | undefined, number]>([
   ['its Service has no ready endpoint', {}, 0],
 ])('%s', (text, change, endpoints) => {
   expect(lackOf(change && { ...ready, ...change }, 'v2', endpoints)).toBe(text);
+});
+
+test.each([
+  // canaryReadyThreshold, available of ten, weight, whether it may have it
+  [10, 1, 10, true],
+  [10, 1, 11, false],
+  [10, 5, 50, true],
+  [10, 5, 51, false],
+  [10, 9, 100, false],
+  [10, 10, 100, true],
+  [60, 5, 10, false],
+])('with a threshold of %d %%, %d of 10 pods may have %d %%: %s', (percent, available, weight, expected) => {
+  const target = {
+    replicas: 10,
+    pausedBy: 'engine',
+    pods: [{ revision: 'v2', total: 10, available }],
+  };
+  const settings = { canaryReadyPercent: percent };
+  const seen = { target, primary: { replicas: 10 }, settings, endpoints: { canary: available, primary: 1 } };
+  expect(mayCarry(seen as unknown as Observation, 'v2', weight)).toBe(expected);
 });

@@ -69,7 +69,7 @@ export function mayCarry(o: Observation, revision: string, weight: number): bool
   if (available < requiredPods(target.replicas, settings.canaryReadyPercent)) return false;
   // Capacity for the share: as many pods as the primary would need for it, but never more than the canary was given.
   const share = Math.ceil(((primary?.replicas ?? 1) * weight) / 100);
-  return available >= Math.min(share, requiredPods(target.replicas, settings.canaryReadyPercent));
+  return available >= Math.min(share, target.replicas);
 }
 
 /** Serin's own pause holds the target on this revision and every pod is of it. */

@@ -80,6 +80,7 @@ export function commandFactsOf(object: KubernetesObject): CommandFacts {
     target.hash !== lastGood?.hash;
   return {
     phase,
+    isSuspended: object.spec?.suspend === true,
     runRevision: run?.revision,
     isPaused: status.paused !== undefined,
     isWatched: phase === 'Promoting' && stage === 'bake',

@@ -54,7 +54,14 @@ interface Kept {
 export function createReduce(settings: Settings, keeps: Kept) {
   const caps = capsOf(settings);
 
-  function runOf(run: Run, phase: string, older: number): Run {
+  /** While the run is paused only what it had waited until then counts. */
+  function waitedOf(run: Run, pausedAt: string | undefined, older: number): string | undefined {
+    if (pausedAt === undefined) return aged(run.waitingSince, caps.start, older);
+    const waited = ageOf(run.waitingSince ?? run.startedAt) - ageOf(pausedAt);
+    return timeAt(Math.min(caps.start, Math.max(0, waited)));
+  }
+
+  function runOf(run: Run, phase: string, pausedAt: string | undefined, older: number): Run {
     const identity = { id: run.id, revision: run.revision, generation: run.generation };
     const analysed = phase === 'Progressing' || phase === 'Waiting' || phase === 'WaitingPromotion';
     if (!analysed && phase !== 'Promoting') return { ...identity, startedAt: '' };
@@ -66,7 +73,11 @@ export function createReduce(settings: Settings, keeps: Kept) {
       errors: Math.min(run.errors ?? 0, settings.errorBudget) || undefined,
     };
     const own = analysed
-      ? { startedAt: aged(run.startedAt, caps.start, older) ?? '', passedEpoch: run.passedEpoch }
+      ? {
+          startedAt: aged(run.startedAt, caps.start, older) ?? '',
+          waitingSince: waitedOf(run, pausedAt, older),
+          passedEpoch: run.passedEpoch,
+        }
       : { startedAt: '', passedAll: run.passedAll, peakWeight: run.peakWeight };
     return { ...identity, ...judged, ...own } as Run;
   }
@@ -116,12 +127,12 @@ export function createReduce(settings: Settings, keeps: Kept) {
         stage: status.stage,
         stageSince: aged(status.stageSince, caps.stage, older),
         zeroSince: aged(status.zeroSince, caps.drain, older),
-        run: run && runOf(run, phase ?? '', older),
+        run: run && runOf(run, phase ?? '', status.paused?.at, older),
         failedChecks: isCounting ? Math.min(status.failedChecks ?? 0, settings.threshold) : 0,
         iterations: isRunning ? Math.min(status.iterations ?? 0, settings.iterations) : 0,
         lastAppliedSpec: status.lastAppliedSpec,
         lastGood: status.lastGood && { hash: status.lastGood.hash, generation: 0 },
-        paused: status.paused,
+        paused: status.paused && { ...status.paused, at: status.paused.at && timeAt(0) },
         handledCommand: status.handledCommand,
         takenBack: status.takenBack?.map(one => ({ field: one.field, at: aged(one.at, 1, older) ?? '' })),
         history: historyOf(status),
