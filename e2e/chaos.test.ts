@@ -19,7 +19,7 @@ import { duration, type RunningStage, startStage, successRate } from './scenario
 const seed = Number(process.env['SERIN_CHAOS_SEED'] ?? Math.floor(Math.random() * 1e9));
 const CANARIES = 20;
 const REPLICAS = 3;
-const CHAOS_MS = Number(process.env['SERIN_CHAOS_SECONDS'] ?? 90) * 1_000;
+const CHAOS_MS = Number(process.env['SERIN_CHAOS_SECONDS'] ?? 75) * 1_000;
 /** The last release comes early enough to be struck as well. */
 const RELEASES_WITHIN = 0.85;
 const SETTLE_MS = 240_000;
@@ -199,7 +199,7 @@ const isSettled = ({ namespace }: Shop): boolean =>
 
 test(`everything breaks, seed ${seed}`, { timeout: 600_000 }, async () => {
   const spec = {
-    progressDeadlineSeconds: 90,
+    progressDeadlineSeconds: 75,
     // Half of the traffic at once: four requests a second leave no doubt about a release that fails all of its own.
     analysis: {
       interval: '3s',
