@@ -10,8 +10,14 @@ import { ApiError, type KubernetesObject } from '../kubernetes/types.ts';
 import type { Sighting } from './observe.ts';
 import type { World } from './world.ts';
 
-/** What is lost keeps its traffic for as long as this at most when the API server does not answer. */
+/** A list of a few objects takes milliseconds; one that hangs is asked for anew. */
 const CONFIRM_MS = 2_000;
+/**
+ * What may be lost keeps its traffic for as long as this, and one look more, when the API server does not answer: it
+ * takes no write then either, and one that has just come back answers all within seconds.
+ */
+const UNSURE_MS_MAX = 8_000;
+const RETRY_MS = 250;
 
 type Arm = 'canary' | 'primary';
 type Doubt = { kind: 'route' } | { kind: 'endpoints' | 'pods'; arm: Arm };
@@ -86,15 +92,26 @@ export type Confirmation = 'stands' | 'changed' | 'unknown';
 export async function lookAgain(world: World, sighting: Sighting, decision: Decision): Promise<Confirmation> {
   const doubts = doubtsOf(world, sighting, decision);
   if (doubts.length === 0) return 'stands';
+  // Traffic that may go to nothing, or to what was never judged, is taken away in the end. Nothing else ends on a guess.
+  const untilMs = world.clock.now() + (isTakeAway(sighting, decision) ? UNSURE_MS_MAX : 0);
+  for (;;) {
+    if (await haveLooked(doubts, world, sighting)) return 'changed';
+    if (world.clock.now() >= untilMs) return isTakeAway(sighting, decision) ? 'stands' : 'unknown';
+    await world.clock.sleep(RETRY_MS);
+  }
+}
+
+/** False when the API server did not answer all of it in time. */
+async function haveLooked(doubts: readonly Doubt[], world: World, sighting: Sighting): Promise<boolean> {
   const deadline = new AbortController();
   const timer = world.clock.setTimer(() => deadline.abort(), CONFIRM_MS);
   try {
     await Promise.all(doubts.map(doubt => lookAt(doubt, world, sighting, deadline.signal)));
-    return 'changed';
+    return true;
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    // Traffic that may go to nothing, or to what was never judged, is taken away. Nothing else ends on a guess.
-    return isTakeAway(sighting, decision) || error.kind === 'forbidden' ? 'stands' : 'unknown';
+    // One that has just started refuses everybody until it has read who may do what.
+    if (error instanceof ApiError) return false;
+    throw error;
   } finally {
     timer.cancel();
   }
