@@ -71,6 +71,27 @@ async function untilTaken(namespace: string, by: string, afterMs: number): Promi
   return taken.atMs - afterMs;
 }
 
+/** The route carries it: the status says so a moment before. */
+async function untilRouted(namespace: string, weight: number): Promise<void> {
+  await waitFor(
+    `the route of ${namespace} gives ${weight} %`,
+    () => stage.recorder.splits(namespace).at(-1)?.canaryWeight === weight,
+  );
+}
+
+/** A check that is made now finds nothing but failures of the canary. */
+async function untilSeenFailing(namespace: string): Promise<void> {
+  const rate = async (classification: string) => {
+    const series = `response_total{namespace="${namespace}",deployment="web",classification="${classification}"}`;
+    const [sample] = await stage.prometheus.query(`sum(rate(${series}[4s]))`);
+    return sample?.value ?? 0;
+  };
+  await waitFor(
+    'Prometheus has seen nothing but failures',
+    async () => (await rate('failure')) > 0 && (await rate('success')) === 0,
+  );
+}
+
 describe('one active replica', () => {
   test.concurrent('the leader killed: the standby acts within 15 s; stopped: takes over within 2 s', async () => {
     const namespace = 'succession';
@@ -106,7 +127,7 @@ describe('one active replica', () => {
     const shop = await adoptedShop(stage, namespace, { analysis: { ...twoSteps, threshold: 1 } });
     const [one, two] = await starting;
     await shop.release('v2');
-    await shop.atWeight(20);
+    await untilRouted(namespace, 20);
     const frozenAt = Date.now();
     one.freeze();
     stage.rig.kubelet.setBehaviour({ namespace, version: 'v2' }, { errorPercent: 100 });
@@ -243,13 +264,10 @@ describe('a single replica', () => {
     const shop = await adoptedShop(stage, namespace, { analysis: { ...twoSteps, threshold: 1 } });
     const killed = await starting;
     await shop.release('v2');
-    await shop.atWeight(20);
+    await untilRouted(namespace, 20);
     await killed.kill();
     stage.rig.kubelet.setBehaviour({ namespace, version: 'v2' }, { errorPercent: 100 });
-    await waitFor(
-      'the release has failed its users for a while',
-      () => (shop.traffic.counts().byVersion['v2']?.failed ?? 0) >= 20,
-    );
+    await untilSeenFailing(namespace);
     const older = await replica(0, namespace, 'pod');
     const { startedAt } = older;
     const leased = await untilTaken(namespace, USER_1, startedAt);

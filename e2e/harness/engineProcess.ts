@@ -9,6 +9,8 @@ import { endProgram, hasEnded, waitFor } from './programs.ts';
 
 /** Enough to see what led to a failure, without filling a report. */
 const LOG_LINES_MAX = 400;
+/** What an engine that does not come up said last. */
+const SAID_LINES = 15;
 const main = join(import.meta.dirname, '../../engine/main.ts');
 
 export interface EngineProcessOptions {
@@ -76,8 +78,11 @@ export async function startEngineProcess(options: EngineProcessOptions): Promise
     });
   }
   await waitFor(`engine ${options.name} runs`, () => {
-    if (hasEnded(child)) throw new Error(`engine ${options.name} has ended:\n${log.slice(-10).join('\n')}`);
+    if (hasEnded(child)) throw new Error(`engine ${options.name} has ended`);
     return isRunning && port !== undefined;
+  }).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw new Error(`${String(error)}\n${log.slice(-SAID_LINES).join('\n')}`, { cause: error });
   });
   return {
     name: options.name,
