@@ -136,6 +136,19 @@ test('a watch that delivered something is resumed soon, however often it was cut
   await store.stop();
 });
 
+test('a quiet watch that was whole for a while is resumed soon, however often the server went away before', async () => {
+  const { clock, store, states, last } = setUp({});
+  store.start();
+  for (let outage = 0; outage < 8; outage++) {
+    await clock.advance(6_000);
+    last().fail(new TypeError('terminated'));
+  }
+  await clock.advance(1_000);
+  const waits = states.flatMap(state => ('retryAfterMs' in state ? [state.retryAfterMs] : []));
+  expect(waits).toEqual(Array(8).fill(250));
+  await store.stop();
+});
+
 test('the wait that a 429 asks for is kept, up to the bound', async () => {
   const { clock, store, asked } = setUp({
     onWatch: index =>
@@ -211,12 +224,13 @@ test('a server that closes every watch at once is not asked in a loop', async ()
 });
 
 test.each([
-  [401, 'Unauthorized', 'unauthorized'],
-  [403, 'Forbidden', 'forbidden'],
-  [404, 'NotFound', 'missing'],
+  [401, 'Unauthorized', 'unauthorized', [0, 10_000, 20_000, 30_000]],
+  // An API server that has just started refuses everybody for a moment.
+  [403, 'Forbidden', 'forbidden', [0, 250, 750, 1_750, 11_750, 21_750, 31_750]],
+  [404, 'NotFound', 'missing', [0, 10_000, 20_000, 30_000]],
 ])(
   '%i is a state of its own, tried again every 10 s until somebody mends it',
-  async (code, reason, phase) => {
+  async (code, reason, phase, times) => {
     let isMended = false;
     const { clock, store, asked, changes } = setUp({
       onList: () => (isMended ? listOf(9, [deployment('web', 8)]) : failure(code, reason, 'the sentence')),
@@ -224,7 +238,7 @@ test.each([
     store.start();
     await clock.advance(35_000);
     expect(store.state()).toMatchObject({ phase, error: { message: 'the sentence', code } });
-    expect(asked.map(({ atMs }) => atMs - 1_000_000)).toEqual([0, 10_000, 20_000, 30_000]);
+    expect(asked.map(({ atMs }) => atMs - 1_000_000)).toEqual(times);
     isMended = true;
     await clock.advance(10_000);
     expect(store.state()).toEqual({ phase: 'watching' });

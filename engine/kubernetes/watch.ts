@@ -54,6 +54,10 @@ const FIRST_BACKOFF_MS = 500;
 const LONGEST_BACKOFF_MS = 30_000;
 /** For errors that only a person can mend. */
 const SLOW_RETRY_MS = 10_000;
+/** An API server that has just started refuses everybody for a second or two, until it has read who may do what. */
+const QUICK_REFUSALS = 3;
+/** One that broke after as long as this was whole before: a quiet one shows no event by which to tell. */
+const HEALTHY_WATCH_MS = 5_000;
 /** A watch that the server closes sooner than this without an event is a failure, or it would spin. */
 const SHORTEST_HEALTHY_WATCH_MS = 1_000;
 
@@ -85,6 +89,7 @@ export function createWatcher(
   async function run(signal: AbortSignal): Promise<void> {
     let version: string | undefined;
     let failures = 0;
+    let refusals = 0;
     let idleInARow = 0;
 
     /** One watch request. Moves `version` with each event. */
@@ -124,6 +129,7 @@ export function createWatcher(
               : (event.object.metadata.resourceVersion ?? version);
         }
       } catch (error) {
+        if (clock.now() - openedAtMs >= HEALTHY_WATCH_MS) failures = 0;
         if (!isIdle) throw error;
       } finally {
         idleTimer!.cancel();
@@ -152,7 +158,9 @@ export function createWatcher(
         if (failures++ === 0) return;
       }
       const slowPhase = slowPhases[error.kind];
-      const retryAfterMs = slowPhase ? SLOW_RETRY_MS * (0.9 + 0.2 * random()) : backoffMs(error);
+      refusals = error.kind === 'forbidden' ? refusals + 1 : 0;
+      const isSlow = slowPhase !== undefined && (refusals === 0 || refusals > QUICK_REFUSALS);
+      const retryAfterMs = isSlow ? SLOW_RETRY_MS * (0.9 + 0.2 * random()) : backoffMs(error);
       // A type that came back may have lost everything; the old version means nothing there.
       if (slowPhase === 'missing') version = undefined;
       become({ phase: slowPhase ?? 'backingOff', error, retryAfterMs });
