@@ -4,6 +4,9 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Answered } from './worker.ts';
 
+/** Most of what a simulation makes is garbage at once; with more room less of it is copied. Megabytes. */
+const YOUNG_MB = 64;
+
 export interface PoolOptions {
   /** The next seed, or undefined when there is none. */
   next(): number | undefined;
@@ -26,7 +29,7 @@ function work(options: PoolOptions): Promise<void> {
   const first = options.next();
   if (first === undefined) return Promise.resolve();
   const child: ChildProcess = fork(join(import.meta.dirname, 'worker.ts'), [], {
-    execArgv: options.execArgv ?? [],
+    execArgv: [`--max-semi-space-size=${YOUNG_MB}`, ...(options.execArgv ?? [])],
     env: { ...process.env, ...options.environment },
   });
   return new Promise((resolve, reject) => {
