@@ -145,6 +145,25 @@ describe('more: the status first; less: the route first', () => {
     expect(carried).toBeGreaterThan(0);
   });
 
+  test('a status that is older than the route leaves its traffic alone: a deletion may have given it', () => {
+    const world = running();
+    world.command('abort', 'r2', 'c1');
+    tick(world);
+    const seen = world.observe();
+    const stamp = { ...seen.route!.stamp, epoch: (seen.status.epoch ?? 0) + 1, end: '' as const };
+    seen.route = { ...seen.route!, canaryWeight: 100, primaryWeight: 0, stamp };
+    expect(decideUrgent(seen)).toBeUndefined();
+    // Whether it is older is found out by writing it.
+    const { rule, actions } = decide(seen);
+    expect([rule, kinds(actions)]).toEqual(['followRoute', ['status']]);
+    // Then nobody has asked for it; and a canary without an endpoint loses it at once.
+    seen.status = { ...seen.status, epoch: stamp.epoch + 1, routeEpoch: stamp.epoch, canaryWeight: 100 };
+    expect(decideUrgent(seen)).toMatchObject({ rule: 'stray' });
+    seen.status = world.status;
+    seen.endpoints.canary = 0;
+    expect(decideUrgent(seen)).toMatchObject({ rule: 'unready' });
+  });
+
   test('a template at a generation that is not above the run is no new revision', () => {
     const world = running();
     const seen = world.observe();

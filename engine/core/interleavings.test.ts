@@ -1,7 +1,7 @@
 /** What the explorer of interleavings found in the core, each as the decision that was wrong (`npm run explore`). */
 import { describe, expect, test } from 'vitest';
 import { adopted, phaseIs, runUntil, tick } from './abstractLife.ts';
-import { type AbstractWorld, testSettings } from './abstractWorld.ts';
+import { type AbstractWorld, createAbstractWorld, testSettings } from './abstractWorld.ts';
 import { decide } from './decide.ts';
 import type { Action } from './decision.ts';
 import type { Observation } from './observation.ts';
@@ -199,6 +199,31 @@ describe('an engine whose target is older than the one that the status has seen'
       'status',
       'target',
     ]);
+  });
+
+  test('starts nothing, and calls nothing promoted', () => {
+    const world = adopted();
+    const seen = world.observe();
+    const generation = seen.target!.generation + 1;
+    const status = { ...seen.status, target: { ...seen.status.target!, generation } };
+    for (const revision of ['r1', 'r2'])
+      for (const lastAppliedSpec of ['r1', 'r3'])
+        expect(
+          decide({
+            ...seen,
+            status: { ...status, lastAppliedSpec },
+            target: { ...seen.target!, revision },
+          }).actions,
+        ).toEqual([]);
+  });
+
+  test('makes no primary of it', () => {
+    const world = createAbstractWorld();
+    runUntil(world, phaseIs(world, 'Initializing'));
+    const seen = world.observe();
+    const target = { ...seen.status.target!, generation: seen.target!.generation + 1 };
+    expect(decide(seen).actions).toMatchObject([{ kind: 'storeRevision' }]);
+    expect(decide({ ...seen, status: { ...seen.status, target } }).actions).toEqual([]);
   });
 
   test('never writes back what it sees', () => {
