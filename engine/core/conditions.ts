@@ -139,8 +139,8 @@ function brought(f: Facts, previous: readonly Condition[], wanted: Wanted): Cond
   };
 }
 
-/** A condition that has just changed waits: two engines that see different things must not answer each other at once. */
-const AGAIN_MS = 10_000;
+/** What has just changed waits: two engines that see different things must not answer each other at once. */
+export const AGAIN_MS = 10_000;
 
 /**
  * From when on the status may be brought up to date although nothing else is to be written, milliseconds since the epoch:

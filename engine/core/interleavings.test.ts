@@ -233,3 +233,23 @@ describe('an engine whose target is older than the one that the status has seen'
     expect(written).toMatchObject({ kind: 'status', status: { target } });
   });
 });
+
+test('a sentence that another has just replaced is written again after a while, not at once', () => {
+  const world = adopted();
+  const obstacle = (message: string) => [{ reason: 'InvalidSpec', message }];
+  const holds = (message: string) => {
+    const seen = world.observe();
+    seen.problems = obstacle(message);
+    const decision = decide(seen);
+    world.execute(decision, seen);
+    return decision;
+  };
+  expect(kinds(holds('one').actions)).toEqual(['status']);
+  expect(kinds(holds('two').actions)).toEqual(['status']);
+  const again = holds('one');
+  expect(again).toMatchObject({ actions: [], hold: { message: 'one' } });
+  expect(again.nextTickMs).toBeGreaterThan(0);
+  expect(kinds(holds('three').actions)).toEqual(['status']);
+  world.advance(again.nextTickMs!);
+  expect(kinds(holds('two').actions)).toEqual(['status']);
+});

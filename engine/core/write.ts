@@ -12,9 +12,9 @@ import {
 } from '../api/status.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
-import { conditionsOf } from './conditions.ts';
+import { AGAIN_MS, conditionsOf } from './conditions.ts';
 import type { Action, Decision } from './decision.ts';
-import { type Facts, formatTime, isSettled, isTargetBehind } from './facts.ts';
+import { type Facts, formatTime, isSettled, isTargetBehind, parseTime } from './facts.ts';
 import { formatRunId } from './run.ts';
 import { primaryHasEndpoint } from './readiness.ts';
 
@@ -214,11 +214,29 @@ export function hold(
   const isPatched = Object.entries(patch).some(
     ([key, value]) => f.status[key as keyof CanaryStatus] !== value,
   );
+  const againMs = isNew && !isPatched ? untilSaidAgain(f, reason, message) : 0;
+  if (againMs > 0)
+    return {
+      actions: [],
+      transitions: [],
+      hold: { reason, message },
+      nextTickMs: Math.min(againMs, nextTickMs ?? againMs),
+    };
   if ((!isNew && !isPatched) || !isSettled(f))
     return { actions: [], transitions: [], hold: { reason, message }, nextTickMs };
   const severity = reason === 'Waiting' ? 'info' : 'warn';
   const { status, transitions } = nextStatus(f, patch, [say(reason, severity, message)]);
   return { actions: [{ kind: 'status', status }], transitions, hold: { reason, message }, nextTickMs };
+}
+
+/**
+ * Milliseconds until a sentence may be written again that another has just replaced: two engines whose clocks or caches
+ * tell them different things would answer each other at once. 0 when it may be written now.
+ */
+function untilSaidAgain(f: Facts, reason: Reason, message: string): number {
+  const [before, last] = (f.status.transitions ?? []).slice(-2);
+  if (!last || before?.reason !== reason || before.message !== say(reason, 'info', message).message) return 0;
+  return Math.max(0, parseTime(last.at) + AGAIN_MS - f.o.now);
 }
 
 /** How often pods that do not become ready are looked at, milliseconds. */
