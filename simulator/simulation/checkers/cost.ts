@@ -21,7 +21,9 @@ export const cost: Rule = {
   says: 'a settled canary causes no request and no metric query',
   create(scene, report) {
     let requests = 0;
-    const isQuiet = () => scene.settledSinceMs() + REST_MS < scene.now();
+    // An engine that was frozen until now has much to hear of before it knows that all is well.
+    const restsFromMs = () => Math.max(scene.settledSinceMs(), scene.calmSinceMs()) + REST_MS;
+    const isQuiet = () => restsFromMs() < scene.now();
     const isIdle = (view: CanaryView) => view.uid === undefined || IDLE.has(view.status.current().phase);
     return {
       onArrival(call) {
@@ -41,7 +43,7 @@ export const cost: Rule = {
           );
       },
       onAnswer(answer) {
-        if (!isQuiet() || answer.askedAtMs < scene.settledSinceMs() + REST_MS) return;
+        if (!isQuiet() || answer.askedAtMs < restsFromMs()) return;
         const view = scene.witness.canaries.find(
           one => one.plan.namespace === answer.namespace && answer.workload.startsWith(one.plan.target),
         );
