@@ -26,6 +26,11 @@ export type Outcome =
   | { kind: 'conflict'; action: Action['kind'] }
   | { kind: 'failed'; action: Action['kind']; error: ApiError };
 
+/**
+ * An apply under it makes an object that is not there, and meets a conflict where there is one: no object has it. Somebody
+ * may have adopted the workload since it was looked for.
+ */
+const ABSENT_VERSION = '1';
 /** When the stored template was needed again, milliseconds since the epoch; nobody reads it. */
 const STORED_AGAIN_ANNOTATION = 'serin.dev/stored-again';
 /** A take-away meets at most this many newer versions of the route before it gives up until the next tick. */
@@ -270,7 +275,10 @@ async function applyPrimary(
     stamp: how.stamp,
     ...(resourceVersion && uid ? { present: { resourceVersion, uid } } : {}),
   });
-  if (!primary) await world.client.apply(resources.deployments, desired, { force: true, dryRun: true });
+  if (!primary) {
+    desired.metadata.resourceVersion = ABSENT_VERSION;
+    await world.client.apply(resources.deployments, desired, { force: true, dryRun: true });
+  }
   world.stores.deployments.absorb(await world.client.apply(resources.deployments, desired, { force: true }));
 }
 
