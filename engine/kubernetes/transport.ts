@@ -2,12 +2,13 @@
  * Carries requests to a real API server over a few shared, kept-alive connections, with current credentials, through the
  * environment's proxy if it names one. It adds authentication and nothing else; it never logs a header or a body.
  */
-import { Agent, type Dispatcher, ProxyAgent, request as send } from 'undici';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Clock } from '../clock.ts';
 import { type Credentials, createCredentialSource, type TlsOptions } from './credentials.ts';
 import type { KubeConfig } from './kubeconfig.ts';
 import { type Environment, proxyFor } from './proxy.ts';
 import { ApiError, type HttpRequest, type HttpResponse, type Transport } from './types.ts';
+import { Agent, type Dispatcher, ProxyAgent, request as send } from '../undici.ts';
 
 export interface TransportOptions {
   clock: Clock;
@@ -38,6 +39,8 @@ const BODY_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 30_000;
 const TCP_KEEP_ALIVE_DELAY_MS = 30_000;
 
+type SharedTls = Pick<TlsOptions, 'servername' | 'rejectUnauthorized'> & { secureContext?: SecureContext };
+
 interface Pools {
   fingerprint: string;
   calls: Dispatcher;
@@ -62,11 +65,12 @@ export function createTransport(kubeConfig: KubeConfig, options: TransportOption
     if (pools?.fingerprint === credentials.fingerprint) return pools;
     // A rotated certificate: requests in flight end on the old connections, new ones use the new.
     if (pools) retire(pools);
+    const tls = sharedTls(server, credentials.tls);
     pools = {
       fingerprint: credentials.fingerprint,
-      calls: createPool(server, credentials.tls, proxy, CALL_CONNECTIONS),
-      urgent: createPool(server, credentials.tls, proxy, URGENT_CONNECTIONS),
-      watches: createPool(server, credentials.tls, proxy, WATCH_CONNECTIONS),
+      calls: createPool(server, tls, proxy, CALL_CONNECTIONS),
+      urgent: createPool(server, tls, proxy, URGENT_CONNECTIONS),
+      watches: createPool(server, tls, proxy, WATCH_CONNECTIONS),
     };
     return pools;
   }
@@ -120,9 +124,16 @@ export function createTransport(kubeConfig: KubeConfig, options: TransportOption
   };
 }
 
+/** With one context for all connections: each would parse the certificates anew and keep 30 KB of its own. */
+function sharedTls(server: URL, { ca, cert, key, ...rest }: TlsOptions): SharedTls {
+  if (server.protocol !== 'https:') return rest;
+  const material = { ...(ca ? { ca } : {}), ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+  return { ...rest, secureContext: createSecureContext(material) };
+}
+
 function createPool(
   server: URL,
-  tls: TlsOptions,
+  tls: SharedTls,
   proxy: string | undefined,
   connections: number,
 ): Dispatcher {

@@ -4,9 +4,9 @@
  * engine's node can. Its errors carry a code and no address.
  */
 import { lookup as systemLookup } from 'node:dns';
-import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
 import { type Egress, type Lookup, OPEN_EGRESS, refusal } from '../egress.ts';
 import { type Environment, proxyFor } from '../kubernetes/proxy.ts';
+import { Agent, type Dispatcher, ProxyAgent, request } from '../undici.ts';
 
 export interface PostRequest {
   url: string;
