@@ -1,8 +1,8 @@
-/** The engine as users run it: `node engine/main.ts` as a process of its own. It knows how to start it, to watch its log and to end it. */
+/** The engine as users run it: `npm start` as a process of its own. It knows how to start it, to watch its log and to end it. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { endProgram, freePorts, hasEnded, waitFor } from '../e2e/harness/programs.ts';
+import { compileAhead, engineArguments, engineEnvironment } from '../engine/launch.ts';
 
 export interface EngineProcess {
   pid: number;
@@ -26,7 +26,6 @@ export interface EngineOptions {
   replica?: string;
 }
 
-const main = join(import.meta.dirname, '../engine/main.ts');
 const TAIL_LINES = 20;
 /** For a look inside: SERIN_BENCH_NODE_FLAGS='--cpu-prof --cpu-prof-dir=/tmp/profiles'. */
 const nodeFlags = (process.env['SERIN_BENCH_NODE_FLAGS'] ?? '').split(' ').filter(Boolean);
@@ -44,9 +43,10 @@ export async function startEngineProcess(options: EngineOptions): Promise<Engine
   };
   const named = Object.entries(values).map(([name, value]) => `--${name}=${value}`);
   const flags = [...named, ...(options.flags ?? [])];
+  compileAhead();
   const startedAt = now();
-  const child = spawn(process.execPath, [...nodeFlags, main, ...flags], {
-    env: { ...process.env, POD_NAME: options.replica ?? 'bench' },
+  const child = spawn(process.execPath, [...nodeFlags, ...engineArguments(flags)], {
+    env: engineEnvironment({ POD_NAME: options.replica ?? 'bench' }),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const runsAt = await untilItRuns(child);

@@ -60,8 +60,8 @@ function childrenOf(pid: number): number[] {
 
 function nameOf(pid: number): string {
   try {
-    const [program = '', script = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return script.endsWith('engine/main.ts') ? 'engine' : basename(program);
+    const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    return words.some(word => word.endsWith('engine/main.ts')) ? 'engine' : basename(words[0] ?? '');
   } catch {
     return 'ended';
   }

@@ -5,8 +5,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { engineArguments, engineEnvironment } from '../engine/launch.ts';
 import { endProgram } from './harness/controlplane.ts';
 import { type RealPrometheus, startPrometheus } from './harness/prometheus.ts';
 import { type Rig, startRig } from './harness/rig.ts';
@@ -18,7 +18,6 @@ interface Received {
   isAnswered: boolean;
 }
 
-const main = join(import.meta.dirname, '../engine/main.ts');
 const HOOK = '/hook/PLANTED-HOOK';
 const SLACK = '/slack/PLANTED-SLACK';
 const TOKEN = 'PLANTED-TOKEN';
@@ -70,8 +69,8 @@ function startEngine(): ChildProcess {
     '--port=0',
     '--cluster-name=west-1',
   ];
-  const child = spawn(process.execPath, [main, ...flags], {
-    env: { ...process.env, POD_NAME: 'one', EVENT_WEBHOOK_URL: `${base}${HOOK}` },
+  const child = spawn(process.execPath, engineArguments(flags), {
+    env: engineEnvironment({ POD_NAME: 'one', EVENT_WEBHOOK_URL: `${base}${HOOK}` }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', chunk => (output += String(chunk)));

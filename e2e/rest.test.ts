@@ -1,8 +1,8 @@
 /** Steering by REST: a real ServiceAccount's token, reviewed by the real API server, promotes past the analysis. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { engineArguments, engineEnvironment } from '../engine/launch.ts';
 import { endProgram } from './harness/controlplane.ts';
 import { type Rig, startRig } from './harness/rig.ts';
 
@@ -22,7 +22,8 @@ beforeAll(async () => {
     '--port',
     '0',
   ];
-  engine = spawn(process.execPath, [join(import.meta.dirname, '../engine/main.ts'), ...flags], {
+  engine = spawn(process.execPath, engineArguments(flags), {
+    env: engineEnvironment(),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: engine.stdout! });

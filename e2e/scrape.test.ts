@@ -1,7 +1,7 @@
 /** Rollouts through the real control plane without any Prometheus: the pods' own metrics judge, over their real addresses. */
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { engineArguments, engineEnvironment } from '../engine/launch.ts';
 import { endProgram } from './harness/controlplane.ts';
 import { type RunningEngine, startEngine } from './harness/engine.ts';
 import { type Rig, startRig } from './harness/rig.ts';
@@ -171,7 +171,8 @@ test('an application is judged by its own counter and histogram, which flags of 
     '--scrape-duration-histogram',
     'http_request_duration_seconds',
   ];
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../engine/main.ts'), ...flags], {
+  const child = spawn(process.execPath, engineArguments(flags), {
+    env: engineEnvironment(),
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   try {

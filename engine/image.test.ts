@@ -8,6 +8,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { parseConfig } from './config.ts';
+import { COMPILE_CACHE, MALLOC_ENVIRONMENT, NODE_FLAGS } from './launch.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
@@ -81,7 +82,7 @@ test('every package that it loads is a dependency, and no development one', () =
 test('the image runs the engine as a user without rights, who can write nothing in it', () => {
   const words = (name: string) => dockerfile.findLast(one => one.name === name)?.words.join(' ');
   expect(words('USER')).toBe('1000:1000');
-  expect(JSON.parse(words('ENTRYPOINT') ?? '')).toEqual(['node', 'engine/main.ts']);
+  expect(JSON.parse(words('ENTRYPOINT') ?? '')).toEqual(['node', ...NODE_FLAGS, 'engine/main.ts']);
   expect(
     copies.filter(copy => copy.some(word => word.startsWith('--chown') || word.startsWith('--chmod'))),
   ).toEqual([]);
@@ -90,7 +91,7 @@ test('the image runs the engine as a user without rights, who can write nothing 
 
 test('the container of the chart runs the same command', () => {
   const template = read('charts/serin/templates/deployment.yaml');
-  expect(template).toContain('command: [node, engine/main.ts]');
+  expect(template).toContain(`command: [${['node', ...NODE_FLAGS, 'engine/main.ts'].join(', ')}]`);
   expect(template).toContain('runAsUser: 1000');
 });
 

@@ -4,14 +4,13 @@
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { join } from 'node:path';
+import { engineArguments, engineEnvironment } from '../../engine/launch.ts';
 import { endProgram, hasEnded, waitFor } from './programs.ts';
 
 /** Enough to see what led to a failure, without filling a report. */
 const LOG_LINES_MAX = 400;
 /** What an engine that does not come up said last. */
 const SAID_LINES = 15;
-const main = join(import.meta.dirname, '../../engine/main.ts');
 
 export interface EngineProcessOptions {
   /** The replica's name, as the pod's name would be. */
@@ -61,8 +60,8 @@ function flagsOf(options: EngineProcessOptions): string[] {
 /** Resolves when its caches are filled and it runs. Rejects with its last lines when it ends before. */
 export async function startEngineProcess(options: EngineProcessOptions): Promise<EngineProcess> {
   const startedAt = Date.now();
-  const child = spawn(process.execPath, [main, ...flagsOf(options)], {
-    env: { ...process.env, POD_NAME: options.name },
+  const child = spawn(process.execPath, engineArguments(flagsOf(options)), {
+    env: engineEnvironment({ POD_NAME: options.name }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const log: string[] = [];

@@ -4,11 +4,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { engineArguments, engineEnvironment } from '../../engine/launch.ts';
 import { endProgram, waitFor } from './controlplane.ts';
-
-const main = join(import.meta.dirname, '../../engine/main.ts');
 
 export interface FollowedEngine {
   /** Without a slash at the end; empty when it was not waited for. */
@@ -25,7 +23,8 @@ export interface FollowedEngine {
 
 /** On a port of its own. `listens`: resolves when it does. */
 export async function startFollowed(flags: readonly string[], listens = true): Promise<FollowedEngine> {
-  const child = spawn(process.execPath, [main, '--port', '0', ...flags], {
+  const child = spawn(process.execPath, engineArguments(['--port', '0', ...flags]), {
+    env: engineEnvironment(),
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const engine = follow(child);

@@ -131,12 +131,7 @@ function sharedTls(server: URL, { ca, cert, key, ...rest }: TlsOptions): SharedT
   return { ...rest, secureContext: createSecureContext(material) };
 }
 
-function createPool(
-  server: URL,
-  tls: SharedTls,
-  proxy: string | undefined,
-  connections: number,
-): Dispatcher {
+function createPool(server: URL, tls: SharedTls, proxy: string | undefined, connections: number): Dispatcher {
   const connect = {
     ...tls,
     timeout: CONNECT_TIMEOUT_MS,
