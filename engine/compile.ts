@@ -4,6 +4,8 @@
  */
 await import('prometheus-query');
 await import('./controller/schedulerBullmq.ts');
+await import('@hono/node-server');
+await import('./server/app.ts');
 process.argv.splice(2, Infinity, '--help');
 await import('./main.ts');
 

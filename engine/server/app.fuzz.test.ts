@@ -20,7 +20,7 @@ const word = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 20 }).map(text => encodeURIComponent(text.toWellFormed())),
 );
 const paths = fc.oneof(
-  fc.constantFrom('/healthz', '/readyz', '/metrics', '/api/v1/openapi.json', '/api/v1/canaries'),
+  fc.constantFrom('/', '/api/v1/openapi.json', '/api/v1/canaries'),
   fc.array(word, { maxLength: 7 }).map(words => `/${words.join('/')}`),
   fc.tuple(word, word, word).map(([a, b, c]) => `/api/v1/namespaces/${a}/canaries/${b}/${c}`),
   fc.constantFrom(...VERBS).map(verb => `/api/v1/namespaces/shop/canaries/checkout/${verb}`),

@@ -1,4 +1,4 @@
-/** REST, health and metrics against a scripted API server: who gets in, what is written, and what is refused. */
+/** REST against a scripted API server: who gets in, what is written, and what is refused. */
 import { describe, expect, it } from 'vitest';
 import { connectionReset, failure, json } from '../kubernetes/scriptedTransport.ts';
 import { createApp } from './app.ts';
@@ -304,26 +304,5 @@ describe('commands', () => {
     expect(await send('{"revision":"a b"}')).toMatchObject({ code: 400 });
     expect(await send('reason=x', { 'content-type': 'text/plain' })).toMatchObject({ code: 415 });
     expect(patchesOf(server)).toEqual([]);
-  });
-});
-
-describe('health and metrics', () => {
-  it('need no token', async () => {
-    const stranger = { token: '', peer: '10.1.2.3' };
-    const server = scriptServer();
-    expect(await call(server, '/healthz', stranger)).toMatchObject({ code: 200 });
-    expect(await call(server, '/readyz', stranger)).toMatchObject({ code: 200 });
-    const { code, text } = await call(server, '/metrics', stranger);
-    expect(code).toBe(200);
-    expect(text).toContain('flagger_canary_weight{workload="checkout",namespace="shop"} 20');
-    expect(text).toContain('serin_http_requests_total{method="GET",code="200"} 2');
-  });
-
-  it('says why the engine is not ready', async () => {
-    const options = { isReady: () => ({ ok: false, reasons: ['canaries are not read yet'] }) };
-    expect(await call(scriptServer({ options }), '/readyz')).toMatchObject({
-      code: 503,
-      answer: { ready: false, reasons: ['canaries are not read yet'] },
-    });
   });
 });

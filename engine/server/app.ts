@@ -1,5 +1,5 @@
 /**
- * The routes of REST, health and metrics, without a socket: who may come in, how large and how many requests may be, and
+ * The routes of REST, without a socket: who may come in, how large and how many requests may be, and
  * which sentence a refusal gets. It asks `review` for every permission and never reads an object before it was granted.
  */
 import type { HttpBindings } from '@hono/node-server';
@@ -46,15 +46,6 @@ export function createApp(options: AppOptions): App {
   app.use(async (c, next) => {
     await next();
     metrics.served(METHODS.includes(c.req.method) ? c.req.method : 'other', c.res.status);
-  });
-  app.get('/healthz', c => c.text('ok\n'));
-  app.get('/readyz', c => {
-    const { ok, reasons } = options.isReady();
-    return c.json({ ready: ok, reasons }, ok ? 200 : 503);
-  });
-  app.get('/metrics', async c => {
-    metrics.observe(stores.canaries.all());
-    return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType });
   });
   const reviewer = createReviewer(options);
   guard(app, options.insecureHttp, reviewer.authenticate);

@@ -1,10 +1,13 @@
-/** The socket under the routes: address, TLS, and bounds on time and connections. It knows nothing of canaries. */
+/**
+ * The socket under the routes: address, TLS, and bounds on time and connections. It loads REST with the first request that
+ * is meant for it, because few engines are ever asked, and knows nothing of canaries.
+ */
 import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { getRequestListener } from '@hono/node-server';
-import { type AppOptions, createApp } from './app.ts';
+import type { AppOptions } from './app.ts';
+import { answerProbe } from './probes.ts';
 import { followTlsPair, readTlsPair, type TlsPaths } from './tlsFiles.ts';
 
 export interface ServerOptions extends AppOptions {
@@ -29,19 +32,32 @@ const KEEP_ALIVE_MS = 5_000;
 const CONNECTIONS_MAX = 512;
 const CLOSE_GRACE_MS = 5_000;
 
-export function createServer(options: ServerOptions): Server {
-  const { clock, log } = options;
+type Listener = (incoming: http.IncomingMessage, outgoing: http.ServerResponse) => void;
+
+/** Hono, the classes of fetch under it and the schemas hold 6 MB. */
+async function loadRest(options: AppOptions): Promise<Listener> {
+  const { getRequestListener } = await import('@hono/node-server');
+  const { createApp } = await import('./app.ts');
   const app = createApp(options);
   const listener = getRequestListener((request, env) => app.fetch(request, env), {
     overrideGlobalObjects: false,
   });
+  return (incoming, outgoing) => void listener(incoming, outgoing);
+}
+
+export function createServer(options: ServerOptions): Server {
+  const { clock, log } = options;
+  let rest: Promise<Listener> | undefined;
   const stopping = new AbortController();
   let server: http.Server | https.Server | undefined;
 
   async function open(): Promise<http.Server | https.Server> {
     const timeouts = { requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: HEADERS_TIMEOUT_MS };
-    const onRequest = (incoming: http.IncomingMessage, outgoing: http.ServerResponse) =>
-      void listener(incoming, outgoing);
+    const onRequest: Listener = (incoming, outgoing) => {
+      if (answerProbe(options, incoming, outgoing)) return;
+      rest ??= loadRest(options);
+      void rest.then(listener => listener(incoming, outgoing));
+    };
     if (!options.tls) return http.createServer(timeouts, onRequest);
     const paths = options.tls;
     const pair = await readTlsPair(paths);
