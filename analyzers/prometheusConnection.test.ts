@@ -235,3 +235,24 @@ test.each(['169.254.169.254', '127.0.0.1'])('a name is asked by what it resolves
   expect(answer?.kind).toBe(address === '127.0.0.1' ? 'value' : 'providerError');
   expect(asked).toHaveLength(address === '127.0.0.1' ? 1 : 0);
 });
+
+test('as many queries as there are canaries share a few connections', async () => {
+  const { url, server, asked } = await serve();
+  let open = 0;
+  let most = 0;
+  server.on('connection', socket => {
+    most = Math.max(most, ++open);
+    socket.on('close', () => open--);
+  });
+  const analyzer = createPrometheusAnalyzer({ address: url });
+  const query = { metric: 'm', kind: 'custom' as const, query: 'up', windowMs: 60_000 };
+  const queries = Array.from({ length: 400 }, () => query);
+  const answers = await analyzer.measure(
+    queries,
+    { history: '', canary: [], primary: [] },
+    new AbortController().signal,
+  );
+  expect(answers.every(answer => answer.kind === 'value')).toBe(true);
+  expect(asked.length).toBe(400);
+  expect(most).toBeLessThanOrEqual(32);
+});

@@ -5,6 +5,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { lookup as systemLookup } from 'node:dns';
 import { readFile } from 'node:fs/promises';
+import http from 'node:http';
 import https from 'node:https';
 import type { PrometheusConnectionOptions } from 'prometheus-query';
 import { type Egress, type Lookup, OPEN_EGRESS } from '../engine/egress.ts';
@@ -45,6 +46,11 @@ const IDLE_MS = 10_000;
 /** Queries at once to one server: as many canaries as tick together need no more. */
 const CONNECTIONS_MAX = 32;
 
+const pool = { keepAlive: true, timeout: IDLE_MS, maxSockets: CONNECTIONS_MAX };
+/** For all servers that ask for nothing special: Node's own agents know no bound. */
+const plainAgent = new http.Agent(pool);
+const secureAgent = new https.Agent(pool);
+
 /** Reads a small file anew. What it holds never goes into the error. */
 async function contentOf(path: string, what: string): Promise<string> {
   let text: string;
@@ -73,20 +79,18 @@ async function authorizationOf(options: ConnectionOptions): Promise<string | und
 }
 
 /** One agent for as long as its authorities are the same, so that connections are kept. */
-function createAgents(options: ConnectionOptions): () => Promise<https.Agent | undefined> {
+function createAgents(options: ConnectionOptions): () => Promise<https.Agent> {
   const { caFile, insecureSkipVerify } = options;
   let known: { fingerprint: string; agent: https.Agent } | undefined;
   return async () => {
-    if (caFile === undefined && !insecureSkipVerify) return undefined;
+    if (caFile === undefined && !insecureSkipVerify) return secureAgent;
     const ca = caFile === undefined ? '' : await authoritiesIn(caFile);
     const fingerprint = createHash('sha256').update(ca).digest('hex');
     if (known?.fingerprint === fingerprint) return known.agent;
     const agent = new https.Agent({
+      ...pool,
       ...(ca === '' ? {} : { ca }),
       rejectUnauthorized: !insecureSkipVerify,
-      keepAlive: true,
-      timeout: IDLE_MS,
-      maxSockets: CONNECTIONS_MAX,
     });
     known = { fingerprint, agent };
     return agent;
@@ -129,7 +133,8 @@ export function connectionOf(
     const [authorization, agent] = await Promise.all([authorizationOf(options), agentOf()]);
     for (const [name, value] of Object.entries(options.headers ?? {})) config.headers.set(name, value);
     if (authorization) config.headers.set('authorization', authorization);
-    if (agent) config.httpsAgent = agent;
+    config.httpAgent = plainAgent;
+    config.httpsAgent = agent;
     config.proxy = proxyOf(url, options.environment ?? process.env);
     // A redirect could lead to an address that is not asked, with the credentials.
     config.maxRedirects = 0;
