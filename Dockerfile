@@ -18,10 +18,10 @@ COPY steppers ./steppers
 COPY analyzers ./analyzers
 # The cache belongs to Node's version, flags and user: it is filled as that user, who may only read it afterwards.
 RUN mkdir .compile-cache && chown node .compile-cache \
-    && su node -c "node --memory-saver-mode --max-semi-space-size=4 --initial-old-space-size=32 --heap-growing-percent=30 engine/compile.ts > /dev/null" \
+    && su node -c "node --memory-saver-mode --max-semi-space-size=2 --initial-old-space-size=32 --heap-growing-percent=30 engine/compile.ts > /dev/null" \
     && chown -R root:root .compile-cache && chmod -R a+rX,go-w .compile-cache
 # A number, because runAsNonRoot cannot judge a name. It is the user `node` of the base image.
 USER 1000:1000
 EXPOSE 8080
 # Flags are appended: docker run serin --help
-ENTRYPOINT ["node", "--memory-saver-mode", "--max-semi-space-size=4", "--initial-old-space-size=32", "--heap-growing-percent=30", "engine/main.ts"]
+ENTRYPOINT ["node", "--memory-saver-mode", "--max-semi-space-size=2", "--initial-old-space-size=32", "--heap-growing-percent=30", "engine/main.ts"]

@@ -10,7 +10,7 @@ export const NODE_FLAGS = [
   // Pages that a collection has emptied go back to the system instead of into a pool, and each collection compacts.
   '--memory-saver-mode',
   // MB. What a tick leaves behind is little; left alone, V8 spreads it over 100 MB before it looks for garbage.
-  '--max-semi-space-size=4',
+  '--max-semi-space-size=2',
   // MB of old objects at which the first full collection begins, instead of at several hundred.
   '--initial-old-space-size=32',
   // By how much the old objects may grow until the next one, instead of to a multiple.
