@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { parseConfig } from './config.ts';
-import { COMPILE_CACHE, MALLOC_ENVIRONMENT, NODE_FLAGS } from './launch.ts';
+import { NODE_FLAGS } from './launch.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (name: string) => readFileSync(join(root, name), 'utf8');
