@@ -19,7 +19,7 @@ import {
 } from '../workloads/service.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 import type { Sighting } from './observe.ts';
-import { FINALIZER, ownerReferenceOf, ownLabels, type World } from './world.ts';
+import { FINALIZER, isOwnedBy, ownerReferenceOf, ownLabels, type World } from './world.ts';
 
 export type Outcome =
   | { kind: 'done' }
@@ -195,6 +195,8 @@ async function lowerRoute(world: World, sighting: Sighting, action: RouteAction)
     }
     const object = await urgentClient.get(stepper.routeType, names.namespace, names.apex);
     if (object) stores.routes.absorb(object);
+    // Made since by another Canary of that name: its traffic is none of this one's.
+    if (object && !isOwnedBy(object, sighting.canary.uid)) return undefined;
     const answer = retakeAway(
       { stamp, canaryWeight: action.split.canaryWeight },
       stepper.observed(names, object),

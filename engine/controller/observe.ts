@@ -21,7 +21,7 @@ import type { RouteNames } from '../../steppers/stepper.ts';
 import { providerProblems } from './providerProblem.ts';
 import { referenceProblems } from './references.ts';
 import { bareOf, cachedSettings, decodedOf, forgetDecoded, metadataOf } from './decoded.ts';
-import { CACHE_LIVE_MS, FINALIZER, OWNER_LABEL, type Stores, type World } from './world.ts';
+import { CACHE_LIVE_MS, FINALIZER, isOwnedBy, type Stores, type World } from './world.ts';
 
 /** The observation and the very objects that it was made of: the preconditions of the writes that follow. */
 export interface Sighting {
@@ -138,7 +138,7 @@ function sight(
     workloadOf(deployment, stores.replicaSets.find(namespace, deployment.metadata.uid ?? ''));
   const endpoints = (service: string) =>
     readyEndpoints(stores.endpointSlices.find(namespace, service), service);
-  const isOwn = (one: KubernetesObject | undefined) => one?.metadata.labels?.[OWNER_LABEL] === canary.uid;
+  const isOwn = (one: KubernetesObject | undefined) => one !== undefined && isOwnedBy(one, canary.uid);
   const deletingSince = canary.deletionTimestamp ? Date.parse(canary.deletionTimestamp) : undefined;
   const route = stores.routes.get(namespace, names.apex);
   const revisions = stores.controllerRevisions.find(namespace, canary.uid);

@@ -67,6 +67,14 @@ export const FINALIZER = 'serin.dev/release';
 /** A cache without an event or a bookmark for this long may not raise anybody's traffic. */
 export const CACHE_LIVE_MS = 90_000;
 
+/** Whether the engine made an object for this Canary: a write for an earlier one of that name may have changed the label. */
+export function isOwnedBy({ metadata }: KubernetesObject, canaryUid: string): boolean {
+  return (
+    metadata.labels?.[OWNER_LABEL] === canaryUid ||
+    (metadata.ownerReferences ?? []).some(owner => owner.controller === true && owner.uid === canaryUid)
+  );
+}
+
 export function ownLabels(canary: KubernetesObject): Record<string, string> {
   return { [OWNER_LABEL]: canary.metadata.uid ?? '', 'app.kubernetes.io/managed-by': 'serin' };
 }
