@@ -22,6 +22,9 @@ export const reasons = {
     'The target was paused by its user; nothing starts and nothing rises until it is resumed.',
   CompanionExcludesPrimary: "An object that selects the target's pods would not select the primary's.",
   PrimaryDryRunRefused: 'The API server would refuse the primary.',
+  ServiceRefused:
+    'The API server does not take a Service as it is asked for; rollouts go on with the Services that are there.',
+  ServicesFollowed: 'The Services were brought up to what the spec and the apex Service ask for.',
   QuotaExceeded: 'A quota does not leave room for the pods.',
   ImagePullFailed: 'An image cannot be pulled.',
   PodsUnschedulable: 'No node can take the pods.',

@@ -9,14 +9,8 @@ import * as resources from '../kubernetes/resources.ts';
 import { ApiError, type ApiClient, type KubernetesObject } from '../kubernetes/types.ts';
 import { primaryOf, targetPatch, unmarkPatch } from '../workloads/deployment.ts';
 import { revisionName, storedRevision } from '../workloads/revisions.ts';
-import {
-  apexPatch,
-  armService,
-  portsOf,
-  primarySelector,
-  type ServiceSettings,
-  targetSelector,
-} from '../workloads/service.ts';
+import { apexPatch, primarySelector, targetSelector } from '../workloads/service.ts';
+import { stateOf } from '../workloads/servicePlan.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 import type { Sighting } from './observe.ts';
 import { FINALIZER, isOwnedBy, ownerReferenceOf, ownLabels, type World } from './world.ts';
@@ -284,50 +278,17 @@ async function applyPrimary(
   world.stores.deployments.absorb(await world.client.apply(resources.deployments, desired, { force: true }));
 }
 
-function serviceSettingsOf(sighting: Sighting): ServiceSettings {
-  const { service } = sighting.canary.spec;
-  const metadata: ServiceSettings['metadata'] = {};
-  for (const arm of ['apex', 'primary', 'canary'] as const) {
-    const extra = service[arm];
-    if (extra)
-      metadata[arm] = {
-        ...(extra.labels ? { labels: extra.labels } : {}),
-        ...(extra.annotations ? { annotations: extra.annotations } : {}),
-      };
-  }
-  return {
-    port: service.port,
-    portName: service.portName ?? 'http',
-    targetPort: (service.targetPort as number | string | undefined) ?? service.port,
-    ...(service.appProtocol ? { appProtocol: service.appProtocol } : {}),
-    portDiscovery: service.portDiscovery ?? false,
-    ...(service.trafficDistribution ? { trafficDistribution: service.trafficDistribution } : {}),
-    metadata,
-  };
-}
-
-function armOf(sighting: Sighting, arm: 'apex' | 'primary' | 'canary'): KubernetesObject {
-  const { names, label, target, apex, object } = sighting;
-  if (!label || !target) throw new ApiError('conflict', 'the target is gone');
-  const settings = serviceSettingsOf(sighting);
-  const foreignApex = arm === 'apex' ? undefined : apex;
-  return armService({
-    arm,
-    name: names[arm],
-    namespace: names.namespace,
-    selector: arm === 'canary' ? targetSelector(label) : primarySelector(label),
-    ports: portsOf(settings, target, foreignApex),
-    settings,
-    labels: ownLabels(object),
-    owner: ownerReferenceOf(object),
-  });
-}
-
+/** Each alone: the first that is refused ends it, and those before it have been brought up to date. */
 async function applyServices(world: World, sighting: Sighting): Promise<void> {
-  for (const arm of ['primary', 'canary'] as const) {
-    world.stores.services.absorb(
-      await world.client.apply(resources.services, armOf(sighting, arm), { force: true }),
-    );
+  for (const object of sighting.services.writes) {
+    const answer = await world.client.apply(resources.services, object, { force: true });
+    world.stores.services.absorb(answer);
+    // It would be found to differ, and be written again, for ever.
+    if (stateOf(answer, object) !== 'asAsked')
+      throw new ApiError(
+        'invalid',
+        `Service "${object.metadata.name}" is stored otherwise than it was applied: something in the API server changes it`,
+      );
   }
 }
 
@@ -336,13 +297,14 @@ async function pointApex(world: World, sighting: Sighting, at: 'primary' | 'targ
   // Giving a Service back needs no target: what it selected before stands on itself.
   if (!label && (at === 'primary' || !apex)) throw new ApiError('conflict', 'the target is gone');
   const selector = !label ? {} : at === 'primary' ? primarySelector(label) : targetSelector(label);
-  const answer = apex
-    ? await world.client.mergePatch(
-        resources.services,
-        names.namespace,
-        names.apex,
-        apexPatch(apex, selector, at),
-      )
-    : await world.client.create(resources.services, armOf(sighting, 'apex'));
-  world.stores.services.absorb(answer);
+  const { client, stores } = world;
+  if (apex) {
+    const patch = apexPatch(apex, selector, at);
+    const { namespace } = names;
+    return stores.services.absorb(await client.mergePatch(resources.services, namespace, names.apex, patch));
+  }
+  const { newApex } = sighting.services;
+  if (!newApex) throw new ApiError('conflict', 'the target is gone');
+  // Applied, not created: a field of it goes when it is no longer asked for.
+  stores.services.absorb(await client.apply(resources.services, newApex, { force: true }));
 }

@@ -12,8 +12,9 @@ import { isAllReady } from '../core/readiness.ts';
 import { ApiError, objectKey, type KubernetesObject } from '../kubernetes/types.ts';
 import { primaryName } from '../workloads/deployment.ts';
 import { refusedPrimary } from '../workloads/inspect.ts';
-import { act } from './act.ts';
+import { act, type Outcome } from './act.ts';
 import { lookAgain } from './confirm.ts';
+import { createHeldWrites } from './heldWrites.ts';
 import { observe, type Sighting } from './observe.ts';
 import { createPace, isTakeAway } from './pace.ts';
 import { alertsTo, refersTo } from './references.ts';
@@ -82,6 +83,7 @@ export function createController(parts: Parts): Controller {
   const takeAways = new Map<string, Promise<unknown>>();
   const index = createIndex();
   const pace = createPace(() => clock.now());
+  const heldWrites = createHeldWrites(() => clock.now());
 
   function exclusively<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = chains.get(key) ?? Promise.resolve();
@@ -105,6 +107,7 @@ export function createController(parts: Parts): Controller {
       troubles: troubles.get(key)?.problems ?? [],
       judgement,
       lastAccepted: accepted.get(key),
+      held: heldWrites.of(key),
     });
     if (sight.kind === 'seen') {
       if (sight.sighting.observation.problems.length === 0) accepted.set(key, sight.sighting.canary);
@@ -115,6 +118,7 @@ export function createController(parts: Parts): Controller {
       accepted.delete(key);
       inspections.delete(key);
       troubles.delete(key);
+      heldWrites.forget(key);
     }
     return undefined;
   }
@@ -128,10 +132,12 @@ export function createController(parts: Parts): Controller {
     if (waitMs > 0) return waitMs;
     const outcome = await act(world, sighting, decision.actions);
     if (outcome.kind === 'done') {
+      heldWrites.landed(key, decision.actions);
       listener.decided(sighting, decision);
       return decision.actions.length > 0 && decision.nextTickMs === 0 ? 'again' : decision.nextTickMs;
     }
     listener.interrupted(sighting, decision);
+    if (isHeldBack(key, sighting, decision, outcome)) return 'again';
     if (outcome.kind === 'conflict') return CONFLICT_RETRY_MS;
     const refused =
       decision.rule === 'adopt' && outcome.action === 'createPrimary'
@@ -144,6 +150,24 @@ export function createController(parts: Parts): Controller {
     }
     listener.failed(key, `${outcome.action}: ${outcome.error.message}`);
     return outcome.error.retryAfterMs ?? FAILURE_RETRY_MS;
+  }
+
+  /** A Service that cannot be written stands before nothing: the next look goes on without it. */
+  function isHeldBack(key: string, sighting: Sighting, { rule }: Decision, outcome: Outcome): boolean {
+    // Whoever gives a workload back has nothing else to go on with.
+    if (outcome.kind === 'done' || rule === 'terminate') return false;
+    const error = outcome.kind === 'failed' ? outcome.error : undefined;
+    const isHeld = heldWrites.failed(key, outcome.action, sighting.services.asked, error);
+    if (isHeld && error) listener.failed(key, `${outcome.action}: ${error.message}`);
+    return isHeld;
+  }
+
+  /** When Services have to be looked at again at the latest; the earlier of that and `next`, milliseconds. */
+  function untilServices(key: string, { services }: Sighting, next: number | undefined): number | undefined {
+    const times = heldWrites.of(key).map(one => one.untilMs);
+    if (services.waitsUntil !== undefined) times.push(services.waitsUntil);
+    const open = times.map(time => time - clock.now()).filter(leftMs => leftMs > 0);
+    return open.length === 0 ? next : Math.min(next ?? Infinity, ...open);
   }
 
   /** One observe, decide, act. The answer names the arm when metrics are wanted first. */
@@ -164,7 +188,8 @@ export function createController(parts: Parts): Controller {
       decision = decideNow(sighting.observation);
     }
     if (decision.measure) return { measure: decision.measure, sighting };
-    return { next: await carryOut(key, sighting, decision) };
+    const next = await carryOut(key, sighting, decision);
+    return { next: next === 'again' ? next : untilServices(key, sighting, next) };
   }
 
   /** The answer is why it could not be read, when it could not: a tick is put off then, and does not throw. */

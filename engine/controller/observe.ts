@@ -17,11 +17,13 @@ import {
   readyEndpoints,
   targetSelector,
 } from '../workloads/service.ts';
+import { planServices, type ServicePlan } from '../workloads/servicePlan.ts';
 import type { RouteNames } from '../../steppers/stepper.ts';
 import { providerProblems } from './providerProblem.ts';
 import { referenceProblems } from './references.ts';
 import { bareOf, cachedSettings, decodedOf, forgetDecoded, metadataOf } from './decoded.ts';
-import { CACHE_LIVE_MS, FINALIZER, isOwnedBy, type Stores, type World } from './world.ts';
+import type { HeldWrite } from './heldWrites.ts';
+import { CACHE_LIVE_MS, FINALIZER, isOwnedBy, ownerReferenceOf, ownLabels, type World } from './world.ts';
 
 /** The observation and the very objects that it was made of: the preconditions of the writes that follow. */
 export interface Sighting {
@@ -33,6 +35,7 @@ export interface Sighting {
   target: KubernetesObject | undefined;
   primary: KubernetesObject | undefined;
   apex: KubernetesObject | undefined;
+  services: ServicePlan;
   /** The stored templates. */
   revisions: readonly KubernetesObject[];
 }
@@ -44,6 +47,8 @@ export interface Inputs {
   judgement: Judgement | undefined;
   /** The last spec of this canary that was accepted: a broken edit must not blind the take-aways. */
   lastAccepted: Canary | undefined;
+  /** Writes of Services that were refused or met a conflict lately. */
+  held?: readonly HeldWrite[];
 }
 
 export type Sight =
@@ -74,7 +79,7 @@ export function observe(world: World, namespace: string, name: string, inputs: I
       }));
   const canary = decoded.ok ? decoded.canary : readable(object, inputs.lastAccepted);
   if (!canary) return { kind: 'refused', object, problems };
-  return { kind: 'seen', sighting: sight(world, object, canary, problems, inputs) };
+  return { kind: 'seen', sighting: sight(world, object, canary, problems, inputs, decoded.ok) };
 }
 
 /** What a refused canary that has been taken over is looked after by; one that has not is left alone. */
@@ -124,6 +129,7 @@ function sight(
   canary: Canary,
   problems: Problem[],
   inputs: Inputs,
+  isCurrent: boolean,
 ): Sighting {
   const { stores } = world;
   const { namespace } = canary;
@@ -161,8 +167,23 @@ function sight(
       message: `${foreign.kind ?? 'Object'} ${foreign.metadata.name} exists already and belongs to somebody else.`,
     });
   }
+  const now = world.clock.now();
+  const services = planServices({
+    canary,
+    names,
+    label,
+    target,
+    service: name => stores.services.get(namespace, name),
+    slices: name => stores.endpointSlices.find(namespace, name),
+    isOwn,
+    labels: ownLabels(object),
+    owner: ownerReferenceOf(object),
+    isCurrent,
+    now,
+    drainMs: world.defaults.drainMs,
+  });
   const observation: Observation = {
-    now: world.clock.now(),
+    now,
     canary: {
       namespace,
       name: canary.name,
@@ -184,10 +205,7 @@ function sight(
       primary: endpoints(names.primary),
       canary: endpoints(names.canary),
     },
-    objects: {
-      hasServices: hasServices(stores.services, names, label, isOwn),
-      apexSelects: apexSelects(apex, label),
-    },
+    objects: objectsOf(services, apexSelects(apex, label), inputs.held ?? [], now),
     stored: new Set(revisions.map(storedHash)),
     goodReplicas: revisions.find(one => storedHash(one) === status.lastGood?.hash)?.data?.replicas,
     ...commandOf(canary.annotations, status),
@@ -195,24 +213,28 @@ function sight(
     notified: world.notified(canary, status),
     judgement: inputs.judgement,
   };
-  return { observation, object, canary, names, label, target, primary, apex, revisions };
+  return { observation, object, canary, names, label, target, primary, apex, services, revisions };
 }
 
-/** Both arms' Services are there, ours, and select the pods of their arm. */
-function hasServices(
-  services: Stores['services'],
-  names: RouteNames,
-  label: SelectorLabel | undefined,
-  isOwn: (one: KubernetesObject | undefined) => boolean,
-): boolean {
-  const [primary, canary] = [names.primary, names.canary].map(name => services.get(names.namespace, name));
-  if (!isOwn(primary) || !isOwn(canary)) return false;
-  // Without a target nobody knows what they should select, and nothing could mend them.
-  if (!label) return true;
-  return (
-    isSameSelector(primary?.spec?.selector, primarySelector(label)) &&
-    isSameSelector(canary?.spec?.selector, targetSelector(label))
-  );
+function objectsOf(
+  { isWhole, state, asked }: ServicePlan,
+  selects: Observation['objects']['apexSelects'],
+  held: readonly HeldWrite[],
+  now: number,
+): Observation['objects'] {
+  // What was refused counts for as long as it is wanted: whoever asks for something else is not told of it any more.
+  const isWanted = (one: HeldWrite) =>
+    one.action === 'pointApex'
+      ? selects !== 'primary'
+      : one.asked === asked && (!isWhole || state !== 'asAsked');
+  const wanted = held.filter(isWanted);
+  return {
+    hasServices: isWhole,
+    services: state,
+    apexSelects: selects,
+    held: wanted.filter(one => one.untilMs > now).map(one => one.action),
+    refused: wanted.find(one => one.problem !== undefined)?.problem,
+  };
 }
 
 function apexSelects(

@@ -17,7 +17,9 @@ import {
 } from './write.ts';
 import { type Facts, formatTime, isTargetBehind, parseTime } from './facts.ts';
 import { canaryHasEndpoint, isAllReady, primaryHasEndpoint } from './readiness.ts';
+import type { Action } from './decision.ts';
 import type { Workload } from './observation.ts';
+import { isHeld } from './repair.ts';
 
 /** After this long a deletion is let go, loudly, rather than hang (a namespace would never end). */
 export const TERMINATION_LIMIT_MS = 5 * 60_000;
@@ -54,7 +56,7 @@ export function adopt(f: Facts): Unnamed {
       },
     ]);
   }
-  if (!objects.hasServices) return act([{ kind: 'applyServices' }]);
+  if (!objects.hasServices) return whenNotHeld(f, { kind: 'applyServices' });
   if (!isAllReady(primary, primary.revision) || !primaryHasEndpoint(f.o)) {
     return hold(
       f,
@@ -67,7 +69,7 @@ export function adopt(f: Facts): Unnamed {
     const split = { canaryWeight: 0, primaryWeight: 100 };
     return act([{ kind: 'route', mode: 'create', split, stamp: { epoch: f.nextEpoch, run: '', end: '' } }]);
   }
-  if (objects.apexSelects !== 'primary') return act([{ kind: 'pointApex', at: 'primary' }]);
+  if (objects.apexSelects !== 'primary') return whenNotHeld(f, { kind: 'pointApex', at: 'primary' });
   const good = {
     hash: primary.revision,
     generation: primary.revision === target.revision ? target.generation : 0,
@@ -84,6 +86,15 @@ export function adopt(f: Facts): Unnamed {
     { ...patch, canaryWeight: 0, zeroSince: formatTime(f.o.now), adoptionFailedSince: undefined },
     [say('Adopted', 'info', `The primary serves revision ${good.hash}.`)],
   );
+}
+
+/** Adoption goes no further without it: why it is refused is said until it is tried again. */
+function whenNotHeld(f: Facts, action: Extract<Action, { kind: 'applyServices' | 'pointApex' }>): Unnamed {
+  const { refused } = f.o.objects;
+  if (!isHeld(f, action.kind)) return act([action]);
+  return refused
+    ? hold(f, refused.reason as 'ServiceRefused', refused.message, undefined)
+    : act([], BEHIND_MS);
 }
 
 /** Every pod that the target should have is there and ready, of the one revision that it runs. */

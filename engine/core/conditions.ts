@@ -44,7 +44,7 @@ function refusal(f: Facts): Problem | undefined {
       field: 'spec.targetRef.name',
       message: `Deployment ${name} was paused by its user; nothing starts and nothing rises until it is resumed.`,
     };
-  return obstacles[0];
+  return f.o.objects.refused ?? obstacles[0];
 }
 
 export function isAccepted(f: Facts): boolean {

@@ -5,11 +5,12 @@
 import { type CanaryStatus, TAKEN_BACK_MAX } from '../api/status.ts';
 import { type Facts, formatTime, parseTime } from './facts.ts';
 
-/** Every field of other people's objects that the engine writes, as conditions name it. */
+/** Every field that the engine writes and others may write too, as conditions name it. */
 export type ContestedField =
   | 'Deployment spec.replicas'
   | 'Deployment spec.paused'
   | 'Service spec.selector'
+  | 'Service spec.ports'
   | 'the weights of the route';
 
 const CONTEST_WINDOW_MS = 10 * 60_000;

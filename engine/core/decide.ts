@@ -14,7 +14,7 @@ import { progress } from './progress.ts';
 import { obey, refused } from './obey.ts';
 import { promote } from './promote.ts';
 import { primaryHasEndpoint } from './readiness.ts';
-import { contestedRun, restoreApex, restoreObjects } from './repair.ts';
+import { contestedRun, followServices, restoreApex, restoreObjects } from './repair.ts';
 import {
   abort,
   giveUpPromotion,
@@ -64,6 +64,8 @@ export const RULES: readonly Rule[] = [
   { name: 'restoreObjects', isUrgent: true, apply: restoreObjects },
   { name: 'restoreApex', isUrgent: true, apply: restoreApex },
   { name: 'contestedRun', isUrgent: true, apply: contestedRun },
+  // Not urgent: replicas whose caches differ would undo each other's.
+  { name: 'followServices', isUrgent: false, apply: followServices },
   { name: 'refuse', isUrgent: false, apply: refuse },
   { name: 'suspend', isUrgent: false, apply: suspend },
   { name: 'obey', isUrgent: false, apply: obey },
@@ -129,6 +131,9 @@ function report(f: Facts): Decision {
   const wasRefused = f.status.conditions?.find(one => one.type === 'Accepted')?.status === 'False';
   const said =
     wasRefused && isAccepted(f) ? [say('Accepted', 'info', 'What kept the canary back is mended.')] : [];
+  const { refused } = f.o.objects;
+  const isTold = f.status.transitions?.some(one => one.message === refused?.message);
+  if (refused && !isTold) said.push(say(refused.reason as 'ServiceRefused', 'warn', refused.message));
   return { rule: 'report', ...write(f, {}, said) };
 }
 

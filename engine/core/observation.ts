@@ -55,6 +55,22 @@ export interface Problem {
   sparesRun?: boolean;
 }
 
+/** Which of the engine's objects exist as they should. */
+export interface OwnObjects {
+  /** The Services of both arms are there, and select the pods of their arm. */
+  hasServices: boolean;
+  /**
+   * Whether the engine's Services are otherwise what spec and apex ask for. `outdated`: that has changed since they were
+   * written. `drifted`: somebody else has changed them. Absent: they are.
+   */
+  services?: 'asAsked' | 'outdated' | 'drifted';
+  apexSelects: 'primary' | 'target' | 'nothing';
+  /** Writes that were refused or met a conflict just now: whatever else there is to do comes first. */
+  held?: readonly ('applyServices' | 'pointApex')[];
+  /** Why the API server does not take one of them, in its own words. */
+  refused?: Problem | undefined;
+}
+
 export interface Observation {
   now: number;
   canary: {
@@ -79,8 +95,7 @@ export interface Observation {
   route: ObservedRoute | undefined;
   /** Ready endpoints behind the Service of each arm. */
   endpoints: { primary: number; canary: number };
-  /** Which of the engine's objects exist as they should. */
-  objects: { hasServices: boolean; apexSelects: 'primary' | 'target' | 'nothing' };
+  objects: OwnObjects;
   /** Hashes whose templates are stored. */
   stored: ReadonlySet<string>;
   /** Replicas of the primary when the last good revision was stored, for a primary that is gone. */

@@ -1,10 +1,10 @@
 /**
- * What the engine needs beside the route, put back when somebody deletes or edits it: the primary, the Services of both
- * arms, and the selector of the apex Service. It never raises anybody's traffic and writes no template but the last good.
+ * What the engine needs beside the route, put back when somebody deletes or edits it, and brought up to what is asked for:
+ * the primary, the engine's Services, and the selector of the apex Service. It never raises anybody's traffic and writes no template but the last good.
  */
 import type { Action } from './decision.ts';
 import { contestEndsAt, isContested, takenBackBy } from './contest.ts';
-import type { Facts } from './facts.ts';
+import { type Facts, isTargetBehind } from './facts.ts';
 import { primaryHasEndpoint } from './readiness.ts';
 import { endRun, isAnalysing } from './takeAway.ts';
 import { act, hold, nextStatus, say, type Unnamed, until, write } from './write.ts';
@@ -30,10 +30,34 @@ export function restoreObjects(f: Facts): Unnamed | undefined {
       { kind: 'createPrimary', revision: good, replicas, epoch: f.nextEpoch },
     ]);
   }
-  if (objects.hasServices) return undefined;
+  if (objects.hasServices || isHeld(f, 'applyServices')) return undefined;
   return restored(f, 'A Service of primary or canary was gone or selected other pods.', [
     { kind: 'applyServices' },
   ]);
+}
+
+/**
+ * The Services that the engine made are brought up to what the spec and the apex ask for, ports that are gone included.
+ * Nobody's traffic waits for it, and a field that somebody else keeps on changing is not fought over.
+ */
+export function followServices(f: Facts): Unnamed | undefined {
+  const { target, objects, obstacles } = f.o;
+  const { services = 'asAsked' } = objects;
+  if (services === 'asAsked' || !isAdopted(f) || !target || obstacles.length > 0) return undefined;
+  if (isTargetBehind(f) || isHeld(f, 'applyServices')) return undefined;
+  const isDrifted = services === 'drifted';
+  if (isDrifted && isContested(f.status.takenBack, f.o.now, 'Service spec.ports')) return undefined;
+  const said = isDrifted
+    ? say('ObjectRestored', 'warn', 'A Service of primary, canary or apex had been changed by somebody else.')
+    : say('ServicesFollowed', 'info', 'The Services have what the spec and the apex Service ask for.');
+  const patch = isDrifted ? takenBackBy(f, 'Service spec.ports') : {};
+  const { status, transitions } = nextStatus(f, patch, [said]);
+  return { actions: [{ kind: 'applyServices' }, { kind: 'status', status }], transitions, nextTickMs: 0 };
+}
+
+/** It was refused just now. What does not need it goes on: users must not stay on a bad revision over an object. */
+export function isHeld(f: Facts, action: 'applyServices' | 'pointApex'): boolean {
+  return f.o.objects.held?.includes(action) ?? false;
 }
 
 function restored(f: Facts, message: string, actions: Action[]): Unnamed {
@@ -68,6 +92,7 @@ export function restoreApex(f: Facts): Unnamed | undefined {
   const { objects, target, primary } = f.o;
   if (!isAdopted(f) || !target || objects.apexSelects === 'primary' || !primaryHasEndpoint(f.o))
     return undefined;
+  if (isHeld(f, 'pointApex')) return undefined;
   const isLeftAlone =
     isContested(f.status.takenBack, f.o.now, 'Service spec.selector') !== undefined &&
     objects.apexSelects === 'target' &&

@@ -9,7 +9,9 @@ import type { Observation } from './observation.ts';
 import { hold } from './write.ts';
 
 export function decideInSilence(observation: Observation): Decision {
-  const decision = decide(observation);
+  // Services follow when the clock is back: until then nothing stands before what lowers.
+  const { objects } = observation;
+  const decision = decide({ ...observation, objects: { ...objects, services: 'asAsked' } });
   const facts = factsOf(observation);
   if (decision.actions.every(action => lowersOrHolds(facts, action))) return decision;
   const message =

@@ -27,6 +27,7 @@ export const toldReasons: Readonly<Record<Reason, Telling>> = {
   TargetPausedByUser: 'told',
   CompanionExcludesPrimary: 'told',
   PrimaryDryRunRefused: 'told',
+  ServiceRefused: 'told',
   QuotaExceeded: 'told',
   ImagePullFailed: 'told',
   PodsUnschedulable: 'told',
@@ -55,6 +56,8 @@ export const toldReasons: Readonly<Record<Reason, Telling>> = {
   Shifting: 'untold',
   Baking: 'untold',
   Finalising: 'untold',
+  // The user's own edit.
+  ServicesFollowed: 'untold',
   // What holds a rollout.
   PrimaryNotReady: 'afterAdoption',
   CanaryNotReady: 'told',

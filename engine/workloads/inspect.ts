@@ -309,6 +309,15 @@ export function refusedPrimary({ kind, message }: ApiError, name: string): Probl
   return problem(QUOTA.test(message) ? 'QuotaExceeded' : 'PrimaryDryRunRefused', sentence);
 }
 
+/** Why the API server would not have a Service, in its own words; undefined when it did not answer or somebody was faster. */
+export function refusedService({ kind, code, message }: ApiError): Problem | undefined {
+  // A webhook that cannot be asked refuses everything, with 500.
+  const isRefusal = kind === 'forbidden' || kind === 'invalid' || kind === 'badRequest' || code === 500;
+  if (!isRefusal) return undefined;
+  const reason = kind === 'forbidden' && WITHOUT_RIGHT.test(message) ? 'Forbidden' : 'ServiceRefused';
+  return problem(reason, `A Service is left as it is: ${quoted(message)}`);
+}
+
 /** Pods that the API server did not even let the ReplicaSet create: a quota, or some other admission. */
 function refusedPods(deployment: KubernetesObject): Problem[] {
   const conditions: { type: string; status: string; message?: string }[] =

@@ -26,43 +26,73 @@ export interface ServiceSettings {
 /** Containers that meshes inject: their ports are not the application's. */
 const SIDECARS = ['istio-proxy', 'envoy', 'linkerd-proxy'];
 
+/**
+ * The ports of a Service of an arm. Every port of the root must exist on both backends, or that backend gets nothing of
+ * it: a user's apex alone says which there are, and of the engine's own the arms keep what it still has beside the spec's.
+ */
 export function portsOf(
   settings: ServiceSettings,
   target: KubernetesObject,
   apex: KubernetesObject | undefined,
-): object[] {
-  // Every port of the root must exist on both backends, or that backend gets nothing of it.
-  if (apex) {
-    return (apex.spec.ports ?? []).map(({ nodePort: _nodePort, ...port }: any) => port);
-  }
-  const first = {
+  isOwnApex: boolean,
+): ServicePort[] {
+  const ofApex: ServicePort[] = (apex?.spec.ports ?? []).map(({ nodePort: _nodePort, ...port }: any) => port);
+  if (apex && !isOwnApex) return ofApex;
+  const asked = portsAsked(settings, target);
+  const keys = new Set(asked.map(keyOf));
+  const names = new Set(asked.map(port => port.name));
+  const kept = ofApex.filter(port => !keys.has(keyOf(port)));
+  // Names are unique in a Service, and the spec may have given this one to another port.
+  return [
+    ...asked,
+    ...kept.map(port => (names.has(port.name) ? { ...port, name: `was-${nameOf(port)}` } : port)),
+  ];
+}
+
+export interface ServicePort {
+  name?: string;
+  port: number;
+  targetPort?: number | string;
+  protocol?: string;
+  appProtocol?: string;
+}
+
+function keyOf({ port, protocol = 'TCP' }: ServicePort): string {
+  return `${port}/${protocol}`;
+}
+
+function nameOf(port: ServicePort): string {
+  return keyOf(port).replace('/', '-').toLowerCase();
+}
+
+function portsAsked(settings: ServiceSettings, target: KubernetesObject): ServicePort[] {
+  const first: ServicePort = {
     name: settings.portName,
     port: settings.port,
     targetPort: settings.targetPort,
     protocol: 'TCP',
     ...(settings.appProtocol ? { appProtocol: settings.appProtocol } : {}),
   };
-  if (!settings.portDiscovery) return [first];
-  const found: object[] = [];
+  const ports = [first];
+  if (!settings.portDiscovery) return ports;
   for (const container of target.spec.template.spec.containers ?? []) {
     if (SIDECARS.includes(container.name)) continue;
-    for (const port of container.ports ?? []) {
-      if (
-        port.containerPort === settings.targetPort ||
-        port.name === settings.targetPort ||
-        port.containerPort === settings.port
-      )
-        continue;
-      const name = port.name ?? `tcp-${container.name}-${port.containerPort}`.slice(0, 15);
-      found.push({
-        name,
-        port: port.containerPort,
-        targetPort: port.name ?? port.containerPort,
-        protocol: 'TCP',
-      });
+    for (const { name, containerPort, protocol = 'TCP' } of container.ports ?? []) {
+      const isFirst =
+        containerPort === settings.targetPort ||
+        name === settings.targetPort ||
+        containerPort === settings.port;
+      const port: ServicePort = {
+        name: name ?? `tcp-${container.name}-${containerPort}`.slice(0, 15),
+        port: containerPort,
+        targetPort: name ?? containerPort,
+        protocol,
+      };
+      // A container may say the same port twice; a Service may not.
+      if (!isFirst && !ports.some(one => keyOf(one) === keyOf(port))) ports.push(port);
     }
   }
-  return [first, ...found];
+  return ports;
 }
 
 export function armService(input: {
