@@ -22,6 +22,8 @@ export interface ChartValues {
   replicas?: number;
   /** A label of the Deployment itself, not of its pods. */
   team?: string;
+  /** One more port of the Service. */
+  extraPort?: number;
 }
 
 export interface Helm {
@@ -40,7 +42,7 @@ export function createHelm(options: { kubeconfig: string; namespace: string; wit
   writeFileSync(join(chart, 'values.yaml'), JSON.stringify({ errorPercent: 0 }));
   writeFileSync(join(chart, 'templates/deployment.yaml'), deploymentTemplate(namespace));
   if (options.withService) {
-    writeFileSync(join(chart, 'templates/service.yaml'), JSON.stringify(service({ namespace, name: 'web' })));
+    writeFileSync(join(chart, 'templates/service.yaml'), serviceTemplate(namespace));
   }
   const environment = {
     ...process.env,
@@ -58,6 +60,14 @@ export function createHelm(options: { kubeconfig: string; namespace: string; wit
     },
     close: () => rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+function serviceTemplate(namespace: string): string {
+  const extra = '{name: extra, port: {{ . }}, targetPort: http}';
+  return stringify(service({ namespace, name: 'web' })).replace(
+    /( +)- name: http\n(?:\1 +.+\n)+/,
+    (first, indent) => `${first}{{ with .Values.extraPort }}\n${indent}- ${extra}\n{{ end }}`,
+  );
 }
 
 /** The manifest as YAML, in which what varies becomes template actions. */

@@ -8,6 +8,7 @@ import { deletions } from './deletions.ts';
 import { otherWriters } from './otherWriters.ts';
 import { metricsOutage, redisOutages } from './outages.ts';
 import { releases } from './releases.ts';
+import { services } from './services.ts';
 import { type RunningStage, type SchedulerName, startStage } from './stage.ts';
 
 export function describeRollouts(scheduler: SchedulerName): void {
@@ -39,5 +40,6 @@ export function describeRollouts(scheduler: SchedulerName): void {
     releases(stage);
     deletions(stage);
     otherWriters(stage);
+    services(stage);
   });
 }

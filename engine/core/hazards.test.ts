@@ -6,8 +6,9 @@
 import { describe, expect, test } from 'vitest';
 import { adopted, phaseIs, runUntil, tick } from './abstractLife.ts';
 import { type AbstractWorld, createAbstractWorld, testSettings } from './abstractWorld.ts';
-import { decide, decideUrgent } from './decide.ts';
+import { decide, decideUrgent, needsTick } from './decide.ts';
 import { requiredPods } from './readiness.ts';
+import { decideInSilence } from './silence.ts';
 
 /** Lives on, the process dying after `actions` actions in every tick until `isDone`, then undisturbed. */
 function crashingUntil(world: AbstractWorld, actions: number, isDone: () => boolean): void {
@@ -177,4 +178,76 @@ test('H35 any other trouble of the canary leaves its rollback alone', () => {
   world.flap('primary', false);
   runUntil(world, phaseIs(world, 'Failed'));
   expect(world.route?.canaryWeight).toBe(0);
+});
+
+describe('H35 Services that are not as asked', () => {
+  const objects = { hasServices: true, apexSelects: 'primary', services: 'outdated' } as const;
+  const forbidden = { reason: 'ServiceRefused', message: 'A Service is left as it is: no.' };
+  const refused = { ...objects, held: ['applyServices'], refused: forbidden } as const;
+
+  function atWeight20(): AbstractWorld {
+    const world = adopted();
+    world.release('r2');
+    runUntil(world, () => world.route?.canaryWeight === 20);
+    world.settleWorkloads();
+    return world;
+  }
+
+  test('wait for every take-away, and are followed before anything else is done', () => {
+    const world = atWeight20();
+    const after = (change: () => void) => {
+      change();
+      return decide({ ...world.observe(), objects }).rule;
+    };
+    const rules = [
+      after(() => {}),
+      after(() => world.command('abort', 'r2', 'c1')),
+      after(() => world.release('r3')),
+      after(() => world.release('r1')),
+    ];
+    expect(rules).toEqual(['followServices', 'abort', 'abort', 'revert']);
+  });
+
+  test('are no urgent matter, and none while the scheduler is silent', () => {
+    const world = atWeight20();
+    const seen = { ...world.observe(), objects };
+    expect(decideUrgent(seen)).toBeUndefined();
+    world.advance(60_000);
+    expect(decideInSilence({ ...world.observe(), objects }).measure).toBe('canary');
+  });
+
+  test('are judged on when the API server refuses them, and it is said', () => {
+    const world = atWeight20();
+    world.advance(60_000);
+    expect(decide({ ...world.observe(), objects: refused }).measure).toBe('canary');
+    const paused = { ...world.observe(), objects: { ...refused, apexSelects: 'target' as const } };
+    expect(
+      decide({ ...paused, objects: { ...paused.objects, held: ['applyServices', 'pointApex'] } }).measure,
+    ).toBe('canary');
+    runUntil(world, phaseIs(world, 'Succeeded'));
+    runUntil(world, () => !needsTick(world.observe()), 5);
+    world.advance(60_000);
+    const told = decide({ ...world.observe(), objects: refused });
+    expect(told).toMatchObject({ rule: 'report', transitions: [{ reason: 'ServiceRefused' }] });
+    world.execute(told, world.observe());
+    expect(world.status.conditions?.find(one => one.type === 'Accepted')).toMatchObject({
+      status: 'False',
+      ...forbidden,
+    });
+    world.advance(60_000);
+    expect(decide({ ...world.observe(), objects: refused }).actions).toEqual([]);
+  });
+
+  test('that somebody else keeps on changing are left alone after three times', () => {
+    const world = adopted();
+    const drifted = { ...objects, services: 'drifted' } as const;
+    for (let times = 0; times < 5; times++) {
+      const seen = { ...world.observe(), objects: drifted };
+      world.execute(decide(seen), seen);
+      world.advance(1_000);
+    }
+    expect(world.status.takenBack?.map(one => one.field)).toEqual(Array(3).fill('Service spec.ports'));
+    world.advance(11 * 60_000);
+    expect(decide({ ...world.observe(), objects: drifted }).rule).toBe('followServices');
+  });
 });

@@ -148,11 +148,11 @@ export function drawDeeds(chance: Chance, frame: Frame): Undated[] {
   return drawn;
 }
 
-/** The same canary with another analysis: who moves the target or the Service declares another canary. */
+/** The same canary with another analysis and other Services: who moves the target or the apex declares another canary. */
 function editedSpec(chance: Chance, canary: number, frame: Frame): Json {
   const { spec, ...names } = frame.canaries[canary]!;
-  const { analysis } = drawSpec(chance.fork(`edit/${chance.next()}`), names);
-  return { ...spec, analysis };
+  const { analysis, service } = drawSpec(chance.fork(`edit/${chance.next()}`), names);
+  return { ...spec, analysis, service };
 }
 
 function drawBehaviour(chance: Chance): Behaviour {
