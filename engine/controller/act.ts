@@ -6,7 +6,7 @@ import { STATUS_BYTES_MAX } from '../api/status.ts';
 import type { Action } from '../core/decision.ts';
 import { retakeAway } from '../core/fence.ts';
 import * as resources from '../kubernetes/resources.ts';
-import { ApiError, type ApiClient, type KubernetesObject } from '../kubernetes/types.ts';
+import { ApiError, type ApiClient } from '../kubernetes/types.ts';
 import { primaryOf, targetPatch, unmarkPatch } from '../workloads/deployment.ts';
 import { revisionName, storedRevision } from '../workloads/revisions.ts';
 import { apexPatch, primarySelector, targetSelector } from '../workloads/service.ts';

@@ -3,6 +3,7 @@
  * the world itself caused. What an engine can do to users is checked where it is done: pods taken away from under the
  * primary, a Service or a route that leads nowhere, a workload that is let go before another serves.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Json } from '../../api/json.ts';
 import { isPodReady, type CanaryView } from '../witness.ts';
 import type { Report, Rule } from './checker.ts';
@@ -38,7 +39,8 @@ export const users: Rule = {
             report(view, `Service ${object.metadata.name} was deleted`);
           if (object.kind === 'TrafficSplit' && type === 'DELETED')
             watchRouteGone(view, knownSince(view, hand), report);
-          if (object.kind === 'Service' && object.metadata.name === apex)
+          const isPointed = !isDeepStrictEqual(object.spec?.selector, previous?.spec?.selector);
+          if (object.kind === 'Service' && object.metadata.name === apex && isPointed)
             watchApex(view, knownSince(view, hand), report);
           if (object.kind === 'Canary' && object.metadata.name === name && type === 'DELETED')
             watchRelease(
