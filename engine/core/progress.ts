@@ -23,7 +23,7 @@ import { type Facts, formatTime, hasRouteMoved, isSettled, nextCheckAt, parseTim
 import { resizePrimary } from './repair.ts';
 import { endRun } from './takeAway.ts';
 import { isAllReady, isPinned, isPrimaryReady, mayCarry, runsOnly } from './readiness.ts';
-import { judge } from './verdict.ts';
+import { describeChecks, judge } from './verdict.ts';
 
 /** Gets the target to run nothing but this revision, ready and paused. Undefined once that is so. */
 function bringUp(f: Facts, run: Run): Unnamed | undefined {
@@ -277,9 +277,10 @@ function inconclusive(
 function passed(f: Facts, run: Run, patch: StatusPatch): Unnamed {
   const { settings } = f.o;
   const isPaused = f.status.paused?.revision === run.revision;
+  const values = describeChecks(patch.checks ?? []);
   if (f.routeWeight === 0) {
     const iterations = (f.status.iterations ?? 0) + 1;
-    const text = `Check ${iterations} of ${settings.iterations} passed.`;
+    const text = `Check ${iterations} of ${settings.iterations} passed${values}.`;
     return write(
       f,
       { ...patch, run, iterations },
@@ -294,7 +295,7 @@ function passed(f: Facts, run: Run, patch: StatusPatch): Unnamed {
     return settledWrite(f, { ...patch, run, phase });
   }
   if (weight === undefined)
-    return startPromotion(f, { ...run, passedAll: true }, 'verdict', 'every step passed', patch);
+    return startPromotion(f, { ...run, passedAll: true }, 'verdict', `every step passed${values}`, patch);
   const standsAgainst = obstacle(f, run, weight);
   if (standsAgainst) return standsAgainst;
   const detail = (patch.checks ?? []).length ? 'all checks passed' : 'the interval is over';
@@ -307,7 +308,7 @@ function passed(f: Facts, run: Run, patch: StatusPatch): Unnamed {
       say(
         'WeightRaised',
         'info',
-        `Revision ${run.revision} passed at ${f.routeWeight} % and gets ${weight} %.`,
+        `Revision ${run.revision} passed at ${f.routeWeight} % and gets ${weight} %${values}.`,
       ),
     ],
     settings.intervalMs,

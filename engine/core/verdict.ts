@@ -79,3 +79,13 @@ export function describeCheck(check: CheckResult): string {
   ];
   return `${check.metric} is ${value}, ${bounds.filter(Boolean).join(' and ') || 'without a bound'}`;
 }
+
+/** Longer lists are cut: a transition's message has 512 characters in all, and its own words come first. */
+const VALUES_CHARACTERS_MAX = 400;
+
+/** What was judged, to stand at the end of a sentence: `: a is 99.9, at least 99; b is 12, at most 500`; empty for none. */
+export function describeChecks(checks: readonly CheckResult[]): string {
+  const text = checks.map(describeCheck).join('; ');
+  if (text === '') return '';
+  return `: ${text.length > VALUES_CHARACTERS_MAX ? `${text.slice(0, VALUES_CHARACTERS_MAX - 1)}…` : text}`;
+}
