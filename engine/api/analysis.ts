@@ -209,7 +209,7 @@ const progress = {
   maxWeight: whole(0, 100)
     .optional()
     .describe(
-      'Highest percent of the traffic that the canary gets before it is promoted: 0 to 100; steps above it are cut to it. Absent or 0: 100 with stepWeight, the last of stepWeights otherwise. Example: 50.',
+      'Highest percent of the traffic that the canary gets before it is promoted: 0 to 100; steps above it are cut to it. Absent or 0: 100 with stepWeight, the last of stepWeights otherwise. With iterations only 0 and 100, because all of the traffic is switched at once. Example: 50.',
     ),
   stepWeightPromotion: whole(0, 100)
     .optional()
@@ -286,6 +286,14 @@ export const analysisSchema = withRules(
       holds: analysis =>
         [analysis.iterations, analysis.stepWeight, analysis.stepWeights].filter(way => way !== undefined)
           .length === 1,
+    },
+    {
+      cel: '!has(self.iterations) || !has(self.maxWeight) || self.maxWeight in [0, 100]',
+      at: 'maxWeight',
+      message:
+        'must be absent, 0 or 100 beside iterations, which switch all of the traffic at once; use stepWeight or stepWeights to stop short of that',
+      holds: ({ iterations, maxWeight = 0 }) =>
+        iterations === undefined || maxWeight === 0 || maxWeight === 100,
     },
   ],
 ).describe(

@@ -165,6 +165,28 @@ describe('what is not supported', () => {
     expect(byReason('NotSupportedYet').length).toBe(PROVIDERS.length - 8);
   });
 
+  test('weights have a reason of their own, whatever is wrong with them', () => {
+    const reasonAt = (way: object, field: string) =>
+      problemsOf({ ...baseSpecs.Canary, analysis: way }).map(({ reason, field: at }) =>
+        at === `spec.analysis.${field}` ? reason : at,
+      );
+    for (const [way, field] of [
+      [{ stepWeight: 0 }, 'stepWeight'],
+      [{ stepWeight: 101 }, 'stepWeight'],
+      [{ stepWeight: 'ten' }, 'stepWeight'],
+      [{ stepWeights: [10, 10] }, 'stepWeights'],
+      [{ stepWeights: [20, 10] }, 'stepWeights'],
+      [{ stepWeights: [] }, 'stepWeights'],
+      [{ stepWeights: [0, 10] }, 'stepWeights[0]'],
+      [{ stepWeights: [10, 101] }, 'stepWeights[1]'],
+      [{ stepWeight: 10, maxWeight: 101 }, 'maxWeight'],
+      [{ iterations: 3, maxWeight: 50 }, 'maxWeight'],
+      [{ stepWeight: 10, stepWeightPromotion: -1 }, 'stepWeightPromotion'],
+    ] as const)
+      expect(reasonAt(way, field), JSON.stringify(way)).toEqual(['InvalidWeights']);
+    expect(reasonAt({ stepWeight: 10, threshold: -1 }, 'threshold')).toEqual(['InvalidSpec']);
+  });
+
   test('an unknown provider has a reason of its own', () => {
     expect(problemsOf(withField('spec.provider', 'nonesuch'))[0]?.reason).toBe('UnknownProvider');
   });

@@ -16,7 +16,7 @@ import {
 
 /** Why an object cannot be used. `field` is a path such as `spec.analysis.metrics[0].query`. */
 export interface Problem {
-  reason: Extract<Reason, 'InvalidSpec' | 'NotSupportedYet' | 'Retired' | 'UnknownProvider'>;
+  reason: Extract<Reason, 'InvalidSpec' | 'InvalidWeights' | 'NotSupportedYet' | 'Retired' | 'UnknownProvider'>;
   field: string;
   /** What was expected, a sentence without the field's name, e.g. `must be at least 1`. */
   expected: string;
@@ -64,6 +64,9 @@ export interface Refused {
 
 /** Fields that choose an implementation: an unknown word there has a reason of its own. */
 const PROVIDER_FIELDS: ReadonlySet<string> = new Set(['spec.provider', 'spec.provider.type', 'spec.type']);
+
+/** Weights have a reason of their own, and so have the elements of a list of them. */
+const WEIGHT_FIELDS = /^spec\.analysis\.(stepWeights?|maxWeight|stepWeightPromotion|mirrorWeight)(\[\d+\])?$/;
 
 /** `['spec', 'metrics', 0, 'name']` as `spec.metrics[0].name`. Keys that are not plain words are quoted. */
 function fieldPath(path: readonly PropertyKey[]): string {
@@ -125,8 +128,9 @@ function problemOf(issue: z.core.$ZodIssue, object: unknown): Problem {
   if (given === undefined && (issue.code === 'invalid_type' || issue.code === 'invalid_value'))
     return { reason: 'InvalidSpec', field, expected: `is required: ${expectedOf(issue)}` };
   const isUnknownProvider = issue.code === 'invalid_value' && PROVIDER_FIELDS.has(field);
+  const isWeight = WEIGHT_FIELDS.test(field);
   return {
-    reason: isUnknownProvider ? 'UnknownProvider' : 'InvalidSpec',
+    reason: isUnknownProvider ? 'UnknownProvider' : isWeight ? 'InvalidWeights' : 'InvalidSpec',
     field,
     expected: expectedOf(issue),
   };

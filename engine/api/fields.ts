@@ -8,6 +8,8 @@ import { DURATION_CHARACTERS_MAX, DURATION_PATTERN, durationMs } from './duratio
 export interface Rule<Value> {
   /** Kubernetes CEL over `self`; true means valid. */
   cel: string;
+  /** The field of `self` that the sentence is about; absent: `self` itself. */
+  at?: keyof Value & string;
   /** What is expected, in a sentence without the field's name. */
   message: string;
   holds: (value: Value) => boolean;
@@ -17,11 +19,17 @@ export interface Rule<Value> {
 export function withRules<Schema extends z.ZodType>(schema: Schema, rules: Rule<z.output<Schema>>[]): Schema {
   const checked = schema.superRefine((value, context) => {
     for (const rule of rules) {
-      if (!rule.holds(value as z.output<Schema>)) context.addIssue({ code: 'custom', message: rule.message });
+      if (rule.holds(value as z.output<Schema>)) continue;
+      const path = rule.at === undefined ? [] : [rule.at];
+      context.addIssue({ code: 'custom', message: rule.message, path });
     }
   });
   return checked.meta({
-    'x-kubernetes-validations': rules.map(({ cel, message }) => ({ rule: cel, message })),
+    'x-kubernetes-validations': rules.map(({ cel, message, at }) => ({
+      rule: cel,
+      message,
+      ...(at === undefined ? {} : { fieldPath: `.${at}` }),
+    })),
   });
 }
 

@@ -5,6 +5,7 @@
 export const reasons = {
   Accepted: 'The object is valid and supported.',
   InvalidSpec: 'A field has a value that cannot work.',
+  InvalidWeights: 'Weights or steps are out of bounds, or do not rise.',
   NotSupportedYet: 'A field asks for something that Serin does not do yet.',
   Retired: 'A field asks for something that no longer exists.',
   UnknownProvider: 'A provider has a name that is not known.',

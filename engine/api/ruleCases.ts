@@ -97,6 +97,13 @@ const weights: RuleCase[] = [
     { maxWeight: 150 },
     { at: '.maxWeight', engine: 'must be at most 100', server: 'less than or equal to 100' },
   ),
+  analysis('maxWeight of zero beside iterations', { stepWeight: null, iterations: 3, maxWeight: 0 }),
+  analysis('maxWeight of 100 beside iterations', { stepWeight: null, iterations: 3, maxWeight: 100 }),
+  analysis(
+    'maxWeight below 100 beside iterations',
+    { stepWeight: null, iterations: 3, maxWeight: 50 },
+    { at: '.maxWeight', engine: 'must be absent, 0 or 100 beside iterations' },
+  ),
   analysis('threshold of zero', { threshold: 0 }),
 ];
 

@@ -11,6 +11,7 @@ type Telling = 'told' | 'afterAdoption' | 'untold';
 export const toldReasons: Readonly<Record<Reason, Telling>> = {
   // The object is refused, so nothing starts until somebody has mended it.
   InvalidSpec: 'told',
+  InvalidWeights: 'told',
   NotSupportedYet: 'told',
   Retired: 'told',
   UnknownProvider: 'told',
