@@ -54,7 +54,7 @@ describe('rendered', () => {
       {
         metricsServer: 'https://prometheus.monitoring:9090',
         metricsServerSecret: { name: 'prometheus', username: 'ann', caKey: 'ca.crt' },
-        redis: { existingSecret: 'redis' },
+        redis: { existingSecret: 'redis', caSecret: 'redis-ca' },
         tls: { secretName: 'tls' },
         slack: { existingSecret: 'slack' },
         eventWebhook: { existingSecret: 'events', existingSecretKey: 'address' },
@@ -100,7 +100,7 @@ describe('rendered', () => {
       const [container] = deployment.spec.template.spec.containers;
       // Its environment comes from Secrets, which a test cannot render.
       const environment = {
-        REDIS_URL: 'redis://redis',
+        REDIS_URL: 'rediss://redis',
         SLACK_URL: 'https://slack.test/1',
         EVENT_WEBHOOK_URL: 'https://events.test',
       };
@@ -145,7 +145,8 @@ describe('rendered', () => {
       ['EVENT_WEBHOOK_URL', { name: 'events', key: 'address' }],
       ['SLACK_URL', { name: 'slack', key: 'url' }],
     ]);
-    expect(volumes.map((volume: any) => volume.secret.secretName)).toEqual(['tls', 'prometheus']);
+    expect(volumes.map((volume: any) => volume.secret.secretName)).toEqual(['tls', 'prometheus', 'redis-ca']);
+    expect(containers[0].args).toContain('--redis-ca-file=/redis/ca.crt');
     expect(containers[0].args).toContain('--metrics-server-password-file=/metrics-server/password');
     expect(containers[0].args).toContain('--metrics-server-ca-file=/metrics-server/ca.crt');
   });

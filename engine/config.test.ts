@@ -24,6 +24,7 @@ describe('what is accepted', () => {
       meshProvider: 'linkerd',
       metricsServer: undefined,
       redisUrl: undefined,
+      redisCaFile: undefined,
       redisPrefix: 'serin',
       selectorLabels: ['app', 'name', 'app.kubernetes.io/name'],
       leaderElectionNamespace: 'serin',
@@ -93,6 +94,7 @@ describe('what is accepted', () => {
       leaderElectionNamespace: 'mesh',
     });
     expect(config(['--redis-url', 'rediss://other'], environment).redisUrl).toBe('rediss://other');
+    expect(config(['--redis-ca-file', '/ca'], { REDIS_URL: 'rediss://r' }).redisCaFile).toBe('/ca');
     expect(config([], { REDIS_URL: '' }).redisUrl).toBeUndefined();
     expect(config(['--metrics-server='], {}).metricsServer).toBeUndefined();
   });
@@ -118,6 +120,11 @@ describe('what is refused is one clear line that names the flag', () => {
       '--metrics-server: expected an http or https URL without credentials (they go into files)',
     ],
     [['--redis-url', 'http://r'], '--redis-url: expected a redis or rediss URL'],
+    [
+      ['--redis-url=redis://r', '--redis-ca-file=c'],
+      '--redis-ca-file: expected a --redis-url with rediss, which is TLS',
+    ],
+    [['--redis-ca-file=c'], '--redis-ca-file: expected a --redis-url with rediss, which is TLS'],
     [['--tls-cert-file', 'a'], '--tls-cert-file and --tls-key-file: expected both or neither'],
     [
       ['--metrics-server-username', 'ann'],

@@ -136,6 +136,13 @@ const flags = {
       isSecret: true,
     },
   ),
+  'redis-ca-file': optional(
+    file,
+    'PEM certificates that the Redis is trusted by, instead of the well-known; read at the start',
+    {
+      argument: 'file',
+    },
+  ),
   'redis-prefix': flag(
     expecting('letters, digits, dots and hyphens', given =>
       /^[A-Za-z0-9.-]{1,64}$/.test(given) ? given : undefined,

@@ -9,7 +9,12 @@ export function disagreement(config: Config): string | undefined {
   if (provider) return `--mesh-provider: ${provider.message}`;
   if ((config.tlsCertFile === undefined) !== (config.tlsKeyFile === undefined))
     return '--tls-cert-file and --tls-key-file: expected both or neither';
-  return ofMetricsServer(config) ?? scrapeDisagreement(config);
+  return ofRedis(config) ?? ofMetricsServer(config) ?? scrapeDisagreement(config);
+}
+
+function ofRedis({ redisUrl, redisCaFile }: Config): string | undefined {
+  if (redisCaFile === undefined || redisUrl?.startsWith('rediss:')) return undefined;
+  return '--redis-ca-file: expected a --redis-url with rediss, which is TLS';
 }
 
 function ofMetricsServer(config: Config): string | undefined {

@@ -2,8 +2,11 @@
  * The Dockerfile and the compose file, as far as they can be judged without a container engine: everything that the
  * engine imports is copied, everything that it imports from packages is a dependency, and the flags are the engine's.
  */
+import { spawn } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { builtinModules } from 'node:module';
+import type { AddressInfo } from 'node:net';
 import { dirname, join, relative, resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -126,6 +129,28 @@ test.each([
   const args = command.map((argument: string) => substituted(argument, environment));
   const parsed = parseConfig(args, own);
   expect(parsed).toMatchObject({ kind: 'config', config: { ...expected, redisUrl: 'redis://redis:6379' } });
+});
+
+test.each([
+  [200, 0],
+  [503, 1],
+  [undefined, 1],
+])('the health check of compose: an answer of %s on /healthz ends with %i', async (status, code) => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? '');
+    response.writeHead(status ?? 200).end();
+  });
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  if (status === undefined) await new Promise(resolve => server.close(resolve));
+  const [how, program, flag, script] = compose.services.engine.healthcheck.test as string[];
+  expect([how, program, flag]).toEqual(['CMD', 'node', '-e']);
+  expect(script).toContain('http://127.0.0.1:8080/');
+  const child = spawn(process.execPath, ['-e', script!.replace(':8080/', `:${port}/`)], { stdio: 'ignore' });
+  const ended = await new Promise(resolve => child.once('exit', resolve));
+  server.close();
+  expect([ended, asked]).toEqual([code, status === undefined ? [] : ['/healthz']]);
 });
 
 test('compose builds this Dockerfile, names services, volumes and configurations that are there, and keeps Redis safe', () => {

@@ -19,6 +19,7 @@ import { createLimiter } from './kubernetes/limiter.ts';
 import { canaryTypes } from './kubernetes/resources.ts';
 import { createTransport } from './kubernetes/transport.ts';
 import { type Changes, createPrerequisites, type Met, type Prerequisites } from './prerequisites.ts';
+import { redisAuthorities } from './redisAuthorities.ts';
 import { createDelivery } from './notifiers/delivery.ts';
 import type { Receiver } from './notifiers/notifier.ts';
 import { createPost } from './notifiers/post.ts';
@@ -253,11 +254,12 @@ function leaseOf(config: Config, client: PrioritisedClient): LeaseElection {
 
 /** BullMQ is loaded only where there is a Redis: it takes 25 MB. */
 async function schedulerOf(config: Config, log: Log): Promise<Scheduler & { told?: SharedTold }> {
-  const { redisUrl, redisPrefix, tickConcurrency } = config;
+  const { redisUrl, redisCaFile, redisPrefix, tickConcurrency } = config;
   const shared = { clock: systemClock, log, concurrency: tickConcurrency };
   if (redisUrl === undefined) return createInProcessScheduler(shared);
   const { createBullmqScheduler } = await import('./controller/schedulerBullmq.ts');
-  return createBullmqScheduler({ ...shared, redisUrl, prefix: redisPrefix });
+  const redisCa = redisCaFile === undefined ? undefined : await redisAuthorities(redisCaFile);
+  return createBullmqScheduler({ ...shared, redisUrl, redisCa, prefix: redisPrefix });
 }
 
 /** What answers the metrics: a server, or without one the pods themselves. */

@@ -16,7 +16,10 @@ import {
 
 /** Why an object cannot be used. `field` is a path such as `spec.analysis.metrics[0].query`. */
 export interface Problem {
-  reason: Extract<Reason, 'InvalidSpec' | 'InvalidWeights' | 'NotSupportedYet' | 'Retired' | 'UnknownProvider'>;
+  reason: Extract<
+    Reason,
+    'InvalidSpec' | 'InvalidWeights' | 'NotSupportedYet' | 'Retired' | 'UnknownProvider'
+  >;
   field: string;
   /** What was expected, a sentence without the field's name, e.g. `must be at least 1`. */
   expected: string;

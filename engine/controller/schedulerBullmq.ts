@@ -16,6 +16,8 @@ import { DEFAULT_CONCURRENCY, runTick, type SchedulerLog } from './schedulerTick
 export interface BullmqOptions {
   /** `redis://` or `rediss://`; its password is never logged. */
   redisUrl: string;
+  /** PEM certificates of whom Redis's own is signed by; absent: the well-known. */
+  redisCa?: string | undefined;
   clock: Clock;
   log: SchedulerLog;
   /** Replicas with the same queue name and prefix share the work. */
@@ -106,6 +108,7 @@ export function createBullmqScheduler(options: BullmqOptions): BullmqScheduler {
 
   const link = openRedisLink({
     redisUrl: options.redisUrl,
+    redisCa: options.redisCa,
     clock,
     log,
     onHeartbeat() {

@@ -38,6 +38,8 @@ export interface RedisLink {
 
 export interface RedisLinkOptions {
   redisUrl: string;
+  /** PEM certificates that a Redis over TLS is trusted by, instead of the well-known. */
+  redisCa?: string | undefined;
   clock: Clock;
   log: SchedulerLog;
   /** Called when Redis answers a heartbeat. */
@@ -67,12 +69,13 @@ function errorLogger(options: RedisLinkOptions): (error: unknown) => void {
 
 /** Connects in the background, for as long as it takes. */
 export function openRedisLink(options: RedisLinkOptions): RedisLink {
-  const { redisUrl, clock, onHeartbeat } = options;
+  const { redisUrl, redisCa, clock, onHeartbeat } = options;
   const onError = errorLogger(options);
   const common = {
     connectTimeout: CONNECT_TIMEOUT_MS,
     keepAlive: KEEP_ALIVE_MS,
     retryStrategy: (attempt: number) => Math.min(attempt * 100, LONGEST_RECONNECT_DELAY_MS),
+    ...(redisCa === undefined ? {} : { tls: { ca: redisCa } }),
   };
   const producer = new Redis(redisUrl, {
     ...common,
