@@ -21,7 +21,11 @@ let traffic: Traffic;
 
 /** May edit Canaries, and give the commands that are named. */
 function roleOf(name: string, subject: object, verbs: string[]): string {
-  const canaries = { apiGroups: ['serin.dev'], resources: ['canaries'], verbs: ['get', 'create', 'patch'] };
+  const canaries = {
+    apiGroups: ['serin.dev'],
+    resources: ['canaries'],
+    verbs: ['get', 'create', 'patch', 'update'],
+  };
   const commands = {
     apiGroups: ['serin.dev'],
     resources: verbs.map(verb => `canaries/${verb}`),
@@ -47,18 +51,14 @@ function roleOf(name: string, subject: object, verbs: string[]): string {
 
 const user = (name: string) => ({ kind: 'User', name, apiGroup: 'rbac.authorization.k8s.io' });
 
+function annotateOf(canary: string, by: string, changes: string[], ...more: string[]): Promise<chart.Said> {
+  const args = ['annotate', 'canary', canary, '-n', SHOP, '--overwrite', ...more];
+  return chart.kubectl(rig.plane, by, [...args, ...changes.map(change => `serin.dev/${change}`)]);
+}
+
 function annotate(by: string, annotations: Record<string, string>, ...more: string[]): Promise<chart.Said> {
-  const pairs = Object.entries(annotations).map(([name, value]) => `serin.dev/${name}=${value}`);
-  return chart.kubectl(rig.plane, by, [
-    'annotate',
-    'canary',
-    'web',
-    '-n',
-    SHOP,
-    '--overwrite',
-    ...more,
-    ...pairs,
-  ]);
+  const changes = Object.entries(annotations).map(([name, value]) => `${name}=${value}`);
+  return annotateOf('web', by, changes, ...more);
 }
 
 const status = async () => (await rig.canary(SHOP)).status;
@@ -139,6 +139,12 @@ describe.each(['in-process', 'BullMQ'])('with the scheduler %s', scheduler => {
       () => ({ command: `promote ${revision}`, 'command-by': RELEASER }),
       'must read: <verb> <revision> <id> [reason]',
     ],
+    [
+      'behind a space, that may update canaries but not abort them',
+      EDITOR,
+      () => ({ command: ` abort ${revision} six`, 'command-by': EDITOR }),
+      'must read: <verb> <revision> <id> [reason]',
+    ],
   ])('a command %s is refused by the API server', async (_name, by, annotations, sentence) => {
     const said = await annotate(by, annotations());
     expect(said).toMatchObject({ ok: false, text: expect.stringContaining(sentence) });
@@ -186,6 +192,75 @@ describe.each(['in-process', 'BullMQ'])('with the scheduler %s', scheduler => {
   test('the name cannot be changed afterwards by somebody without the right', async () => {
     const said = await annotate(EDITOR, { 'command-by': EDITOR });
     expect(said).toMatchObject({ ok: false, text: expect.stringContaining('user may not promote') });
+  });
+
+  test('a command that was answered is a note, which anybody may remove who may edit', async () => {
+    expect(await annotateOf('web', EDITOR, ['command-', 'command-by-'])).toMatchObject({ ok: true });
+    expect((await rig.canary(SHOP)).metadata.annotations?.['serin.dev/command']).toBeUndefined();
+  });
+
+  describe('a command that nobody has looked at yet', () => {
+    const PARKED = 'parked';
+    const pending = ['command=promote r one', `command-by=${RELEASER}`];
+    const kept = async () => {
+      const path = `/apis/serin.dev/v1beta1/namespaces/${SHOP}/canaries/${PARKED}`;
+      return (await rig.api.request('GET', path)).body.metadata.annotations?.['serin.dev/command'];
+    };
+    const refused = {
+      ok: false,
+      text: expect.stringContaining(
+        `user may not promote canaries in ${SHOP}, and so may not take that command`,
+      ),
+    };
+    const manifest = {
+      apiVersion: 'serin.dev/v1beta1',
+      kind: 'Canary',
+      metadata: { name: PARKED, namespace: SHOP },
+      // Refused, and so it is never looked at for commands.
+      spec: {
+        provider: 'istio',
+        targetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'none' },
+        service: { port: 80 },
+        analysis: { stepWeight: 10 },
+      },
+    };
+    const replace = (by: string) =>
+      chart.kubectl(rig.plane, by, ['replace', '-f', '-'], JSON.stringify(manifest));
+
+    beforeAll(async () => {
+      await rig.api.request('POST', `/apis/serin.dev/v1beta1/namespaces/${SHOP}/canaries`, manifest);
+      expect(await annotateOf(PARKED, RELEASER, pending)).toMatchObject({ ok: true });
+    });
+
+    test('is not removed by somebody who may edit but not give it', async () => {
+      expect(await annotateOf(PARKED, EDITOR, ['command-'])).toMatchObject(refused);
+      expect(await annotateOf(PARKED, EDITOR, ['command-', 'command-by-'])).toMatchObject(refused);
+      expect(await annotateOf(PARKED, EDITOR, ['command='])).toMatchObject(refused);
+      expect(await replace(EDITOR)).toMatchObject(refused);
+      expect(await kept()).toBe('promote r one');
+    });
+
+    test('is not replaced by a command to which somebody else has the right', async () => {
+      await rig.plane.applyYaml(roleOf(EDITOR, user(EDITOR), ['pause']));
+      const pause = ['command=pause r two', `command-by=${EDITOR}`];
+      await rig.until(
+        'the right to pause counts',
+        async () => (await annotateOf('web', EDITOR, pause, '--dry-run=server')).ok,
+      );
+      expect(await annotateOf(PARKED, EDITOR, pause)).toMatchObject(refused);
+      expect(await kept()).toBe('promote r one');
+      await rig.plane.applyYaml(roleOf(EDITOR, user(EDITOR), []));
+    });
+
+    test('hinders no other edit', async () => {
+      expect(await annotateOf(PARKED, EDITOR, ['note=mine'])).toMatchObject({ ok: true });
+    });
+
+    test('is taken back by who may give it', async () => {
+      expect(await annotateOf(PARKED, RELEASER, ['command-', 'command-by-'])).toMatchObject({ ok: true });
+      expect(await kept()).toBeUndefined();
+      expect(await replace(EDITOR)).toMatchObject({ ok: true });
+    });
   });
 
   test('REST carries a reviewed command in under the name of its user, though the engine itself may not promote', async () => {
