@@ -99,6 +99,61 @@ test('a bad object says so on itself, and nothing else is touched', async () => 
   expect((await rig.canary('cost')).status.phase).toBe('Succeeded');
 });
 
+test('MetricTemplates and AlertProviders say on themselves whether they can be used, once, wherever they are', async () => {
+  await rig.api.request('POST', '/api/v1/namespaces', { metadata: { name: 'elsewhere' } });
+  const create = async (namespace: string, kind: string, name: string, spec: object) => {
+    const path = `/apis/serin.dev/v1beta1/namespaces/${namespace}/${kind.toLowerCase()}s`;
+    const object = { apiVersion: 'serin.dev/v1beta1', kind, metadata: { name }, spec };
+    expect((await rig.api.request('POST', path, object)).status).toBe(201);
+    return await rig.until(`${kind} ${name} says whether it can be used`, async () => {
+      const { body } = await rig.api.request('GET', `${path}/${name}`);
+      return body.status?.conditions?.find((one: any) => one.type === 'Accepted');
+    });
+  };
+  const address = 'http://prometheus.test:9090';
+  const before = rig.plane.audit().length;
+  expect(
+    await create('elsewhere', 'MetricTemplate', 'bad', { provider: { type: 'datadog' }, query: 'up' }),
+  ).toMatchObject({
+    status: 'False',
+    reason: 'NotSupportedYet',
+    message: 'spec.provider.type is not supported yet; use prometheus',
+    observedGeneration: 1,
+  });
+  expect(
+    await create('cost', 'MetricTemplate', 'good', {
+      provider: { type: 'prometheus', address },
+      query: 'up',
+    }),
+  ).toMatchObject({ status: 'True', reason: 'Accepted' });
+  expect(
+    await create('cost', 'AlertProvider', 'bad', { type: 'discord', address: 'https://a.test/' }),
+  ).toMatchObject({ status: 'False', reason: 'NotSupportedYet' });
+  const events = await rig.until('both bad ones have an event', async () => {
+    const { body } = await rig.api.request('GET', '/api/v1/events');
+    const about = body.items.filter((one: any) => one.involvedObject.name === 'bad');
+    return about.length >= 2 && about;
+  });
+  expect(
+    events.map((one: any) => [one.involvedObject.kind, one.involvedObject.namespace, one.type, one.reason]),
+  ).toEqual(
+    expect.arrayContaining([
+      ['MetricTemplate', 'elsewhere', 'Warning', 'NotSupportedYet'],
+      ['AlertProvider', 'cost', 'Warning', 'NotSupportedYet'],
+    ]),
+  );
+  await new Promise(resolve => setTimeout(resolve, 5_000));
+  const asked = rig.plane
+    .audit()
+    .slice(before)
+    .filter(entry => !isEvent(entry) && !isWatch(entry));
+  expect(asked.map(entry => `${entry.verb} ${entry.resource}/${entry.subresource} ${entry.code}`)).toEqual([
+    'update metrictemplates/status 200',
+    'update metrictemplates/status 200',
+    'update alertproviders/status 200',
+  ]);
+});
+
 test('a target with an autoscaler waits, names it, and is left alone', async () => {
   await rig.shop('scaled');
   const hpa = {

@@ -183,6 +183,10 @@ test('under the superset it goes on by itself, and a release of each SMI name go
   expect(done.status.conditions).toContainEqual(
     expect.objectContaining({ type: 'Accepted', status: 'True' }),
   );
+  const template = '/apis/flagger.app/v1beta1/namespaces/podinfo/metrictemplates/not-found';
+  expect((await rig.api.request('GET', template)).body.status.conditions).toContainEqual(
+    expect.objectContaining({ type: 'Accepted', status: 'True', observedGeneration: 1 }),
+  );
   await phase('older', 'Succeeded');
   const { body } = await rig.api.request(
     'GET',

@@ -7,6 +7,7 @@ import { type Controller, createController, type Listener } from './controller/c
 import { createLanded } from './controller/landed.ts';
 import type { Sighting } from './controller/observe.ts';
 import { createStatusMemory } from './controller/memory.ts';
+import { createAcceptance } from './controller/acceptance.ts';
 import { conditionsIn, refusedStatus } from './controller/refusal.ts';
 import type { Scheduler } from './controller/scheduler.ts';
 import { createTeller, type Teller, type TellOptions } from './controller/tell.ts';
@@ -85,6 +86,8 @@ export interface Engine {
   trustMemory(): void;
   /** This replica has become the active one: tells people what nobody is known to have told. */
   tellAgain(): void;
+  /** This replica has become the one that says whether MetricTemplates and AlertProviders can be used. */
+  sayAcceptance(): void;
   stop(graceMs: number): Promise<void>;
 }
 
@@ -142,8 +145,11 @@ export function createEngine(options: EngineOptions): Engine {
       indexBy: INDEXES.canaries,
       transform: withoutManagedFields,
     }),
-    metricTemplates: watched(types.metricTemplates, { transform: withoutManagedFields }),
-    alertProviders: watched(types.alertProviders, { transform: withoutManagedFields }),
+    metricTemplates: watched(types.metricTemplates, {
+      statusIsOurs: true,
+      transform: withoutManagedFields,
+    }),
+    alertProviders: watched(types.alertProviders, { statusIsOurs: true, transform: withoutManagedFields }),
     endpointSlices: watched(resources.endpointSlices, { ...own, indexBy: INDEXES.endpointSlices }),
     controllerRevisions: watched(resources.controllerRevisions, {
       ...own,
@@ -175,13 +181,28 @@ export function createEngine(options: EngineOptions): Engine {
   };
   const events = createEventRecorder(client, { clock, reportingComponent: 'serin' });
 
+  const warn = (object: KubernetesObject, { reason, message }: { reason: string; message: string }) =>
+    events.record({ object, type: 'Warning', reason, message });
+
+  const acceptance = createAcceptance({
+    client,
+    stores,
+    clock,
+    speaks: () => !stopping.signal.aborted && (options.isLeader ?? options.isActive)(),
+    onRefused: warn,
+    onFailed: ({ kind, metadata }, message) =>
+      log.warn(
+        { kind, namespace: metadata.namespace, name: metadata.name, detail: message },
+        'Accepted could not be written',
+      ),
+  });
+
   const teller: Teller | undefined =
     options.tell &&
-    createTeller(
-      options.tell,
-      () => world,
-      (object, { reason, message }) => events.record({ object, type: 'Warning', reason, message }),
-    );
+    createTeller(options.tell, () => world, {
+      trouble: warn,
+      used: (provider, trouble) => acceptance.used(provider, trouble),
+    });
   const landed = createLanded();
 
   const listener: Listener = {
@@ -281,6 +302,7 @@ export function createEngine(options: EngineOptions): Engine {
       for (const object of stores.canaries.all()) options.follow?.(keyOf(object));
       await controller.resync().catch(error => log.error({ error: String(error) }, 'resync failed'));
       if (options.isLeader?.()) teller?.tellLate();
+      acceptance.walk();
       await clock.sleep(options.resyncMs, stopping.signal);
     }
   }
@@ -299,6 +321,7 @@ export function createEngine(options: EngineOptions): Engine {
       stores.canaries.onChange((object, deleted) => deleted && memory.forget(object));
       // Runs that another replica has started or moved: own writes are told of by `decided`.
       stores.canaries.onChange(object => options.follow?.(keyOf(object)));
+      acceptance.start();
       controller.start();
       if (options.isActive()) teller?.tellAgain();
       await scheduler.start((key, signal) => tickWhenSynced(key, signal));
@@ -312,6 +335,7 @@ export function createEngine(options: EngineOptions): Engine {
       for (const set of ofNamespaces) set.follow(namespace);
     },
     tellAgain: () => teller?.tellAgain(),
+    sayAcceptance: () => acceptance.walk(),
     async stop(graceMs) {
       stopping.abort();
       await scheduler.stop(graceMs);

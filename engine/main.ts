@@ -199,6 +199,7 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
     if (!isLeader) return;
     // On one Redis all replicas act from their start on, and tell again what was left then.
     if (!isShared) engine.tellAgain();
+    engine.sayAcceptance();
     void controller.resync();
   });
   const stopped = aborted(stopping.signal);

@@ -41,6 +41,8 @@ export interface Telling {
   canary: Canary;
   status: CanaryStatus;
   onTrouble: OnTrouble;
+  /** A provider was reached for a message, Secret and all; called at each try. */
+  onUsable?(provider: KubernetesObject): void;
 }
 
 /** Those who want this transition, each once. */
@@ -67,7 +69,7 @@ function fixed(key: string, receiver: Receiver): Addressee {
 }
 
 function provided(
-  { world, onTrouble }: Telling,
+  { world, onTrouble, onUsable }: Telling,
   reference: { namespace: string; name: string },
   severity: Severity,
 ): Addressee {
@@ -77,7 +79,10 @@ function provided(
     severity,
     async receiver() {
       try {
-        return await receiverOf(world, reference);
+        const receiver = await receiverOf(world, reference);
+        const object = world.stores.alertProviders.get(reference.namespace, reference.name);
+        if (object) onUsable?.(object);
+        return receiver;
       } catch (error) {
         if (error instanceof ReceiverTrouble && !isReported) {
           isReported = true;

@@ -1,11 +1,20 @@
-/** The status of an object that nothing is done with: as it was, but for the condition that says why. Pure. */
+/** The status of an object as it was, but for the condition that says whether it can be used, and if not why. Pure. */
 import type { Problem } from '../core/observation.ts';
 import type { KubernetesObject } from '../kubernetes/types.ts';
 
+/** What an `Accepted` condition says. */
+export interface Accepted {
+  status: 'True' | 'False';
+  reason: string;
+  message: string;
+}
+
 interface AnyCondition {
   type: string;
+  status?: string;
   reason?: string;
   message?: string;
+  lastTransitionTime?: string;
   observedGeneration?: number;
 }
 
@@ -13,19 +22,23 @@ export function conditionsIn(object: KubernetesObject): AnyCondition[] {
   return object.status?.conditions ?? [];
 }
 
-/** @param observed whether the problem is the object's own, so that it stands for this generation of it */
-export function refusedStatus(
+export function acceptedIn(object: KubernetesObject): AnyCondition | undefined {
+  return conditionsIn(object).find(one => one.type === 'Accepted');
+}
+
+/** @param observed whether the verdict is on the object itself, so that it stands for this generation of it */
+export function withAccepted(
   object: KubernetesObject,
-  problem: Pick<Problem, 'reason' | 'message'>,
+  accepted: Accepted,
   at: string,
-  observed: boolean,
+  observed = true,
 ): object {
   const { generation = 0 } = object.metadata;
-  const accepted = {
+  const before = acceptedIn(object);
+  const condition = {
     type: 'Accepted',
-    status: 'False',
-    ...problem,
-    lastTransitionTime: at,
+    ...accepted,
+    lastTransitionTime: (before?.status === accepted.status && before.lastTransitionTime) || at,
     lastUpdateTime: at,
     ...(observed ? { observedGeneration: generation } : {}),
   };
@@ -33,6 +46,16 @@ export function refusedStatus(
   return {
     ...object.status,
     ...(observed ? { observedGeneration: generation } : {}),
-    conditions: [...others, accepted],
+    conditions: [...others, condition],
   };
+}
+
+/** The status of an object that nothing is done with. */
+export function refusedStatus(
+  object: KubernetesObject,
+  { reason, message }: Pick<Problem, 'reason' | 'message'>,
+  at: string,
+  observed: boolean,
+): object {
+  return withAccepted(object, { status: 'False', reason, message }, at, observed);
 }

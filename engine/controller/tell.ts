@@ -62,11 +62,15 @@ interface Left {
   transition: Transition;
 }
 
-export function createTeller(
-  options: TellOptions,
-  world: () => World,
-  onTrouble: (object: KubernetesObject, trouble: ReceiverTrouble) => void,
-): Teller {
+/** What the engine is told of receivers, beside what people are told. */
+export interface TellListener {
+  /** On the Canary and on the AlertProvider, each once for a message. */
+  trouble(object: KubernetesObject, trouble: ReceiverTrouble): void;
+  /** A provider was used for a message, in vain (why) or not (undefined). */
+  used(provider: KubernetesObject, trouble: ReceiverTrouble | undefined): void;
+}
+
+export function createTeller(options: TellOptions, world: () => World, listener: TellListener): Teller {
   const { delivery, clusterName } = options;
   /** Asked about once: nobody takes them back. */
   const knownElsewhere = new Set<string>();
@@ -78,8 +82,10 @@ export function createTeller(
       canary,
       status,
       onTrouble(trouble, provider) {
-        for (const one of [object, provider]) if (one) onTrouble(one, trouble);
+        for (const one of [object, provider]) if (one) listener.trouble(one, trouble);
+        if (provider) listener.used(provider, trouble);
       },
+      onUsable: provider => listener.used(provider, undefined),
     };
   }
 

@@ -46,7 +46,15 @@ export function accessTable(apiGroup: string, routeType: ResourceType): readonly
       optional: 'nothing can be created where OwnerReferencesPermissionEnforcement is on',
     }),
     served(metricTemplates, ['get', ...watched]),
+    served(metricTemplates, ['update'], {
+      subresource: 'status',
+      optional: 'MetricTemplates do not say whether they can be used',
+    }),
     served(alertProviders, watched),
+    served(alertProviders, ['update'], {
+      subresource: 'status',
+      optional: 'AlertProviders do not say whether they can be used',
+    }),
     served(resources.deployments, [...watched, 'create', 'patch']),
     served(resources.replicaSets, watched),
     served(resources.controllerRevisions, [...watched, 'create', 'patch', 'delete']),
