@@ -194,7 +194,14 @@ async function exercise(namespace: string): Promise<void> {
       query: 'vector(1)',
     },
   };
-  await rig.plane.applyYaml([secret, metricTemplate].map(object => JSON.stringify(object)).join('\n---\n'));
+  const alertProvider = {
+    apiVersion: 'serin.dev/v1beta1',
+    kind: 'AlertProvider',
+    metadata: { name: 'unused', namespace },
+    spec: { type: 'slack', address: 'https://hooks.test/1' },
+  };
+  const objects = [secret, metricTemplate, alertProvider];
+  await rig.plane.applyYaml(objects.map(object => JSON.stringify(object)).join('\n---\n'));
   await rig.declare(namespace, {
     analysis: {
       interval: '2s',
