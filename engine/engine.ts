@@ -59,6 +59,7 @@ export interface EngineOptions {
   isLeader?(): boolean;
   measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
   inspect(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
+  inspectAutoscalers(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
   inspectPods(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
   /** Default: true. */
   allowsCrossNamespaceRefs?: boolean;
@@ -275,6 +276,7 @@ export function createEngine(options: EngineOptions): Engine {
     scheduler,
     measure: (sighting, arm, signal) => options.measure(sighting, arm, signal),
     inspect: sighting => options.inspect(client, sighting),
+    inspectAutoscalers: sighting => options.inspectAutoscalers(client, sighting),
     inspectPods: sighting => options.inspectPods(client, sighting),
     listener,
     isSynced,

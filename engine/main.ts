@@ -31,7 +31,7 @@ import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import type { Analyzer } from '../analyzers/analyzer.ts';
 import { createPrometheusAnalyzer } from '../analyzers/prometheus.ts';
 import { createScrapeAnalyzer } from '../analyzers/scrape.ts';
-import { inspectPods, inspectTarget } from './workloads/inspect.ts';
+import { autoscalerProblems, inspectPods, inspectTarget } from './workloads/inspect.ts';
 
 const VERSION = '0.1.0';
 const LEASE_NAME = 'serin';
@@ -183,6 +183,7 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
     }),
     follow: createFollow({ world: () => engine.world, analyzer, isActive }),
     inspect: inspectTarget,
+    inspectAutoscalers: autoscalerProblems,
     inspectPods,
     allowsCrossNamespaceRefs: !config.noCrossNamespaceRefs,
     tell: telling.options,

@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 import { createWorldApi, type WorldApi } from '../../simulator/world/api.ts';
 import { trafficSplitCrd } from '../../simulator/world/manifests.ts';
 import { REPLICA_USERS } from './audit.ts';
-import { type ControlPlane, startControlPlane, waitFor } from './controlplane.ts';
+import { type ControlPlane, type ControlPlaneOptions, startControlPlane, waitFor } from './controlplane.ts';
 
 export interface Cluster {
   plane: ControlPlane;
@@ -21,8 +21,8 @@ export const NODE = 'played-node';
 
 const root = join(import.meta.dirname, '../..');
 
-export async function startCluster(): Promise<Cluster> {
-  const plane = await startControlPlane();
+export async function startCluster(options: ControlPlaneOptions = {}): Promise<Cluster> {
+  const plane = await startControlPlane(options);
   const api = createWorldApi({
     baseUrl: plane.server,
     ca: plane.ca,

@@ -11,7 +11,7 @@ import { createEngine, type Engine } from '../../engine/engine.ts';
 import { createApiClient } from '../../engine/kubernetes/client.ts';
 import { loadKubeConfig } from '../../engine/kubernetes/kubeconfig.ts';
 import { createTransport } from '../../engine/kubernetes/transport.ts';
-import { inspectPods, inspectTarget } from '../../engine/workloads/inspect.ts';
+import { autoscalerProblems, inspectPods, inspectTarget } from '../../engine/workloads/inspect.ts';
 import { createSmiStepper } from '../../steppers/smi.ts';
 import type { Rig } from './rig.ts';
 
@@ -51,6 +51,7 @@ export async function startEngine(
     measure: createMeasure({ world: () => engine.world, analyzer }),
     follow: createFollow({ world: () => engine.world, analyzer, isActive: () => true }),
     inspect: inspectTarget,
+    inspectAutoscalers: autoscalerProblems,
     inspectPods,
     log: { info: line, warn: line, error: line },
   });

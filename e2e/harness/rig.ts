@@ -8,7 +8,7 @@ import { deployment, type DeploymentOptions } from '../../simulator/world/manife
 import { type Splitter, startSplitter } from '../../simulator/world/splitter.ts';
 import { startTraffic, type Traffic } from '../../simulator/world/traffic.ts';
 import { created, startCluster } from './cluster.ts';
-import { type ControlPlane, waitFor } from './controlplane.ts';
+import { type ControlPlane, type ControlPlaneOptions, waitFor } from './controlplane.ts';
 
 export interface Rig {
   plane: ControlPlane;
@@ -27,14 +27,19 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
-export interface RigOptions {
+export interface RigOptions extends ControlPlaneOptions {
   /** How long a pod that has left goes on serving: what a grace period and a preStop hook give it. Default: 1.5 s. */
   lingerMs?: number;
 }
 
 export async function startRig(options: RigOptions = {}): Promise<Rig> {
-  const { plane, api } = await startCluster();
-  const kubelet = startKubelet({ api, addresses: { base: '10.244.0.0' }, ...options });
+  const { lingerMs } = options;
+  const { plane, api } = await startCluster(options);
+  const kubelet = startKubelet({
+    api,
+    addresses: { base: '10.244.0.0' },
+    ...(lingerMs === undefined ? {} : { lingerMs }),
+  });
   const splitter = await startSplitter({ api });
   await Promise.all([kubelet.synced, splitter.synced]);
 

@@ -18,6 +18,7 @@ import { createHeldWrites } from './heldWrites.ts';
 import { observe, type Sighting } from './observe.ts';
 import { createPace, isTakeAway } from './pace.ts';
 import { alertsTo, refersTo } from './references.ts';
+import { createScalers } from './scalers.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { World } from './world.ts';
 
@@ -37,6 +38,8 @@ export interface Parts {
   measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
   /** Reads what no cache holds, while a canary is adopted: companions, autoscalers, owners of fields. */
   inspect(sighting: Sighting): Promise<Problem[]>;
+  /** Reads the autoscalers of an adopted target and its primary. */
+  inspectAutoscalers(sighting: Sighting): Promise<Problem[]>;
   /** Reads why pods do not become ready, once they have been waited for. */
   inspectPods(sighting: Sighting): Promise<Problem[]>;
   listener: Listener;
@@ -77,6 +80,11 @@ export function createController(parts: Parts): Controller {
   const accepted = new Map<string, Canary>();
   const inspections = new Map<string, Inspection>();
   const troubles = new Map<string, Inspection>();
+  const scalers = createScalers({
+    now: () => clock.now(),
+    read: sighting => parts.inspectAutoscalers(sighting),
+    onFailed: (key, error) => listener.failed(key, `looking for autoscalers: ${String(error)}`),
+  });
   /** One chain of observe, decide, act for each canary of this process; queries run outside of it. */
   const chains = new Map<string, Promise<unknown>>();
   /** Canaries whose traffic is being taken away on a watch event; whoever comes after them waits. */
@@ -103,7 +111,7 @@ export function createController(parts: Parts): Controller {
   function look(key: string, judgement?: Judgement): Sighting | undefined {
     const [namespace = '', name = ''] = key.split('/');
     const sight = observe(world, namespace, name, {
-      obstacles: inspections.get(key)?.problems ?? [],
+      obstacles: [...(inspections.get(key)?.problems ?? []), ...scalers.problemsOf(key)],
       troubles: troubles.get(key)?.problems ?? [],
       judgement,
       lastAccepted: accepted.get(key),
@@ -119,6 +127,7 @@ export function createController(parts: Parts): Controller {
       inspections.delete(key);
       troubles.delete(key);
       heldWrites.forget(key);
+      scalers.forget(key);
     }
     return undefined;
   }
@@ -197,9 +206,14 @@ export function createController(parts: Parts): Controller {
     const sighting = look(key);
     if (!sighting) return undefined;
     const { phase } = sighting.observation.status;
-    const isNew = phase === undefined || phase === 'Initializing';
+    if (phase !== undefined && phase !== 'Initializing') {
+      // What kept it from being adopted is over.
+      inspections.delete(key);
+      await scalers.look(key, sighting);
+      return undefined;
+    }
     const known = inspections.get(key);
-    if (!isNew || (known && clock.now() - known.at < INSPECTION_TTL_MS)) return undefined;
+    if (known && clock.now() - known.at < INSPECTION_TTL_MS) return undefined;
     try {
       inspections.set(key, { at: clock.now(), problems: await parts.inspect(sighting) });
       return undefined;
@@ -250,7 +264,7 @@ export function createController(parts: Parts): Controller {
       const answer = await exclusively(key, () => pass(key, mode, judgement));
       judgement = undefined;
       if ('measure' in answer) judgement = await parts.measure(answer.sighting, answer.measure, signal);
-      else if (answer.next !== 'again') return answer.next;
+      else if (answer.next !== 'again') return sooner(answer.next, scalers.againMs(key));
     }
     return CONFLICT_RETRY_MS;
   }
@@ -340,7 +354,7 @@ export function createController(parts: Parts): Controller {
         urgent(key, sighting);
         const decision = decide(sighting.observation);
         const wantsNow = decision.actions.length > 0 || decision.measure !== undefined;
-        const delayMs = wantsNow ? 0 : decision.nextTickMs;
+        const delayMs = wantsNow ? 0 : sooner(decision.nextTickMs, scalers.againMs(key));
         if (delayMs === undefined) continue;
         due.push({ key, at: clock.now() + delayMs, urgency: urgencyOf(sighting.observation, decision) });
       }
@@ -349,6 +363,10 @@ export function createController(parts: Parts): Controller {
       if (parts.isActive()) await scheduler.ensure(new Map(due.map(({ key, at }) => [key, at])));
     },
   };
+}
+
+function sooner(first: number | undefined, second: number | undefined): number | undefined {
+  return first === undefined || second === undefined ? (first ?? second) : Math.min(first, second);
 }
 
 /** 0: traffic has to leave. 1: a rollout goes on. 2: everything else. */

@@ -201,6 +201,7 @@ export async function startTelling() {
         isActive: () => !isKilled,
         measure: createMeasure({ world: () => engine.world, analyzer }),
         inspect: async () => [],
+        inspectAutoscalers: async () => [],
         inspectPods: async () => [],
         log,
         ...options,

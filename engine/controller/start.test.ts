@@ -103,6 +103,7 @@ test('traffic that has to leave does so at the start, in a replica that does not
     isActive: () => false,
     measure: () => Promise.reject(new Error('nobody is judged')),
     inspect: async () => [],
+    inspectAutoscalers: async () => [],
     inspectPods: async () => [],
     log,
   });

@@ -28,7 +28,7 @@ const MESSAGE_MAX = 1_024;
 type Wanted = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
 /** Why the object cannot be worked on as it is: its own fields, what it refers to, or the target. */
-function refusal(f: Facts): Problem | undefined {
+export function refusal(f: Facts): Problem | undefined {
   const { target, settings, problems, obstacles } = f.o;
   if (problems[0]) return problems[0];
   const name = settings.targetName;
@@ -45,10 +45,6 @@ function refusal(f: Facts): Problem | undefined {
       message: `Deployment ${name} was paused by its user; nothing starts and nothing rises until it is resumed.`,
     };
   return f.o.objects.refused ?? obstacles[0];
-}
-
-export function isAccepted(f: Facts): boolean {
-  return refusal(f) === undefined;
 }
 
 function accepted(f: Facts): Wanted {

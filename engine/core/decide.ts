@@ -8,7 +8,7 @@ import { factsOf, type Facts, hasRouteMoved, isRunning, isSettled } from './fact
 import type { Observation } from './observation.ts';
 import { adopt, terminate } from './adopt.ts';
 import { followRoute, restoreRoute, staleRoute, strandedRun } from './fence.ts';
-import { isAccepted, outOfDateSince } from './conditions.ts';
+import { outOfDateSince, refusal } from './conditions.ts';
 import { finalise, idle } from './idle.ts';
 import { progress } from './progress.ts';
 import { obey, refused } from './obey.ts';
@@ -25,7 +25,7 @@ import {
   unpinned,
   unready,
 } from './takeAway.ts';
-import { act, hold, say, type Unnamed, write } from './write.ts';
+import { act, hold, type Said, say, type Unnamed, write } from './write.ts';
 
 interface Rule {
   name: string;
@@ -128,12 +128,17 @@ function untilReport(f: Facts): number | undefined {
 
 /** People read the status: it is brought up to date when nothing else would write it. */
 function report(f: Facts): Decision {
-  const wasRefused = f.status.conditions?.find(one => one.type === 'Accepted')?.status === 'False';
-  const said =
-    wasRefused && isAccepted(f) ? [say('Accepted', 'info', 'What kept the canary back is mended.')] : [];
-  const { refused } = f.o.objects;
-  const isTold = f.status.transitions?.some(one => one.message === refused?.message);
-  if (refused && !isTold) said.push(say(refused.reason as 'ServiceRefused', 'warn', refused.message));
+  const before = f.status.conditions?.find(one => one.type === 'Accepted')?.status;
+  const refused = refusal(f);
+  const said: Said[] = [];
+  if (before === 'False' && !refused)
+    said.push(say('Accepted', 'info', 'What kept the canary back is mended.'));
+  // Nothing else of an idle canary would tell of an autoscaler that was made after the adoption.
+  if (before === 'True' && refused?.reason === 'TargetHasAutoscaler')
+    said.push(say('TargetHasAutoscaler', 'warn', refused.message));
+  const { refused: service } = f.o.objects;
+  const isTold = f.status.transitions?.some(one => one.message === service?.message);
+  if (service && !isTold) said.push(say(service.reason as 'ServiceRefused', 'warn', service.message));
   return { rule: 'report', ...write(f, {}, said) };
 }
 

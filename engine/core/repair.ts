@@ -17,8 +17,9 @@ function isAdopted(f: Facts): boolean {
 /** The primary and the Services of both arms, when one is gone or selects something else. */
 export function restoreObjects(f: Facts): Unnamed | undefined {
   const { target, primary, objects, obstacles, stored } = f.o;
-  // An obstacle may be that the name belongs to somebody else by now.
-  if (!isAdopted(f) || !target || obstacles.length > 0) return undefined;
+  // An obstacle may be that the name belongs to somebody else by now. An autoscaler stands in nobody's way here.
+  const isTaken = obstacles.some(one => one.reason !== 'TargetHasAutoscaler');
+  if (!isAdopted(f) || !target || isTaken) return undefined;
   if (!primary) {
     const good = f.goodRevision;
     if (!good || !stored.has(good)) {

@@ -108,6 +108,14 @@ describe('autoscalers', () => {
     expect(problems[0]?.message).toContain('HorizontalPodAutoscaler cart-hpa scales Deployment cart');
   });
 
+  test('an HPA of the primary is named with the Deployment that it scales', async () => {
+    const ref = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'cart-primary' };
+    const problems = await inspected({
+      horizontalpodautoscalers: [named('cart-hpa', { scaleTargetRef: ref })],
+    });
+    expect(problems[0]?.message).toContain('HorizontalPodAutoscaler cart-hpa scales Deployment cart-primary');
+  });
+
   test('a ScaledObject without a kind scales a Deployment', async () => {
     const problems = await inspected({
       scaledobjects: [named('keda', { scaleTargetRef: { name: 'cart' } })],

@@ -130,30 +130,29 @@ function quoted(text: string): string {
   return short.endsWith('.') ? short : `${short}.`;
 }
 
-async function autoscalerProblems(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]> {
-  const { namespace } = sighting.names;
+/** HorizontalPodAutoscalers and ScaledObjects of the target and of the primary: two lists. Throws ApiError as above. */
+export async function autoscalerProblems(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]> {
+  const { namespace, target, primaryWorkload } = sighting.names;
   const [horizontal, scaled] = await Promise.all([
     listed(client, resources.horizontalPodAutoscalers, namespace, { optional: false }),
     listed(client, resources.scaledObjects, namespace, { optional: true }),
   ]);
   const problems = [...horizontal.problems, ...scaled.problems];
   for (const scaler of [...horizontal.items, ...scaled.items]) {
-    if (!scales(scaler, sighting)) continue;
-    const { target } = sighting.names;
+    const scaled = [target, primaryWorkload].find(name => scales(scaler, name));
+    if (scaled === undefined) continue;
     const what = `${scaler.kind} ${scaler.metadata.name}`;
-    const message = `${what} scales Deployment ${target}, which is not supported yet: remove it before the target is adopted.`;
+    const message = `${what} scales Deployment ${scaled}, which is not supported yet: remove it, and set replicas on Deployment ${target}.`;
     problems.push(problem('TargetHasAutoscaler', message, 'spec.targetRef'));
   }
   return problems;
 }
 
 /** KEDA leaves out kind and apiVersion when they are those of a Deployment. */
-function scales(scaler: KubernetesObject, sighting: Sighting): boolean {
+function scales(scaler: KubernetesObject, deployment: string): boolean {
   const ref: { apiVersion?: string; kind?: string; name?: string } = scaler.spec?.scaleTargetRef ?? {};
   const group = (ref.apiVersion ?? 'apps/v1').split('/')[0];
-  return (
-    group === 'apps' && (ref.kind ?? 'Deployment') === 'Deployment' && ref.name === sighting.names.target
-  );
+  return group === 'apps' && (ref.kind ?? 'Deployment') === 'Deployment' && ref.name === deployment;
 }
 
 async function companionProblems(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]> {

@@ -15,7 +15,7 @@ import { createInProcessScheduler } from '../../engine/controller/schedulerInPro
 import { createEngine, type Engine } from '../../engine/engine.ts';
 import { createApiClient } from '../../engine/kubernetes/client.ts';
 import { createTransport } from '../../engine/kubernetes/transport.ts';
-import { inspectPods, inspectTarget } from '../../engine/workloads/inspect.ts';
+import { autoscalerProblems, inspectPods, inspectTarget } from '../../engine/workloads/inspect.ts';
 import { createSmiStepper } from '../../steppers/smi.ts';
 import { createMemoryApi } from '../api/memory.ts';
 import { startControllers } from '../controllers/start.ts';
@@ -104,6 +104,7 @@ export async function startDemoWorld(onEvent: (fields: object, message: string) 
     measure: createMeasure({ world: () => engine.world, analyzer }),
     follow: createFollow({ world: () => engine.world, analyzer, isActive: () => true }),
     inspect: inspectTarget,
+    inspectAutoscalers: autoscalerProblems,
     inspectPods,
     log,
   });

@@ -11,7 +11,7 @@ import { createEngine, type Engine } from '../../engine/engine.ts';
 import { createApiClient } from '../../engine/kubernetes/client.ts';
 import type { Clock } from '../../engine/clock.ts';
 import type { StatusError } from '../api/status.ts';
-import { inspectPods, inspectTarget } from '../../engine/workloads/inspect.ts';
+import { autoscalerProblems, inspectPods, inspectTarget } from '../../engine/workloads/inspect.ts';
 import { createSmiStepper } from '../../steppers/smi.ts';
 import type { Accountant } from './accountant.ts';
 import type { Call } from './calls.ts';
@@ -221,6 +221,7 @@ function compose(options: EnginesOptions, index: number, life: Life): Engine {
     isActive: () => true,
     measure: createMeasure({ world: () => engine.world, analyzer, connect: () => analyzer }),
     inspect: inspectTarget,
+    inspectAutoscalers: autoscalerProblems,
     inspectPods,
     tell: { delivery, slack: undefined, eventWebhook: undefined, asksPrometheus: true },
     log,
