@@ -18,7 +18,9 @@ export const promotion: Rule = {
       if (view.commands.some(one => one.verb === 'promote' && one.revision === revision)) return undefined;
       const specs = specsSince(view, knownSince(view, hand));
       if (specs.some(spec => spec.skipAnalysis)) return undefined;
-      const weight = view.route.current().canaryWeight;
+      // Somebody else may have lowered it since, and not yet been heard of.
+      const known = [view.route.current(), ...view.route.during(knownSince(view, hand))];
+      const weight = Math.max(...known.map(route => route.canaryWeight));
       const needed = Math.min(...specs.map(lastStepOf));
       if (weight < needed) return `the canary has ${weight} % and the last step is ${needed} %`;
       if (specs.some(spec => (spec.analysis?.metrics ?? []).length === 0)) return undefined;
