@@ -104,6 +104,8 @@ function watchRelease(view: CanaryView, fromMs: number, nowMs: number, report: R
   if (view.deletedAtMs !== undefined && nowMs - view.deletedAtMs >= GIVEN_UP_MS) return;
   if (view.apexSelects.current() === `${view.plan.target}-primary`)
     return report(view, 'the Canary was let go while the apex Service selects the primary');
+  // It never had a route: nothing was taken from the target, and nothing has to be given back.
+  if ((view.status.current().routeEpoch ?? 0) === 0) return;
   if (!view.targetPods.held(fromMs - UNMARK_MS, pods => [...pods].some(([, count]) => count.ready > 0)))
     report(view, 'the Canary was let go and its target had no ready pod');
 }
