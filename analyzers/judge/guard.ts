@@ -1,0 +1,307 @@
+/**
+ * The guard of a manifest in `threshold` mode: takes the traffic away when it is beyond doubt that the canary is beyond
+ * the user's own threshold. It can only roll back, never promote, and a canary that is within the threshold at every time
+ * is rolled back with probability at most alpha. Pure. How to wire it:
+ *
+ * At the start of a run: `startGuard({ runId, bounds, history? })`, `bounds` being `userBoundOf` of the built-in metrics
+ * (custom queries have none: say so). While the canary has weight, as often as new data can be there: read both arms as
+ * for `judge.ts` and call `guardTick(state, settings, reading)`. `rollback`: now. Nothing is written between checkpoints:
+ * the state may be kept in memory or thrown away, since the alternatives are fixed, likelihood ratios multiply, and what
+ * counts is whole numbers since the checkpoint; without memory it may only decide later, never otherwise.
+ * With every status write that is made anyway: `guardCheckpoint(state)`, then `encodeCheckpoint`.
+ */
+import { beyondOf, slotted, type UserBound } from './comparisons.ts';
+import {
+  type Counted,
+  type Counters,
+  countedBetween,
+  countersAt,
+  type Reading,
+  type Totals,
+} from './counters.ts';
+import { BLOCK_MS, DISPERSION_PRIOR, dispersionOf, iccOf } from './dispersion.ts';
+import { blocksOf, paceOf, type PrimaryHistory } from './history.ts';
+import { logSum } from './logDomain.ts';
+import {
+  FAILURE_EFFECTS,
+  FIRST_SHARE,
+  invested,
+  laterShare,
+  logEvidenceOf,
+  SLOW_EFFECTS,
+  UNINVESTED,
+} from './mixture.ts';
+import { alternativeOf, sloLogE } from './slo.ts';
+import type { Counts } from './twoArm.ts';
+
+export interface GuardSettings {
+  /** Bound on the probability that a canary which is always within the threshold is ever rolled back. */
+  alpha: number;
+  /** `guard.after`: canary requests since it was first seen beyond, and fresh evaluations in which it was. */
+  after: { requests: number; evaluations: number };
+}
+
+export const GUARD_DEFAULTS: GuardSettings = { alpha: 0.001, after: { requests: 10, evaluations: 2 } };
+
+/** One threshold of the user's. */
+export interface Guarded extends UserBound {
+  /** Index of its latency bound; undefined: failures. */
+  slow: number | undefined;
+  /** Of the primary's history; undefined: the prior. */
+  icc: number | undefined;
+}
+
+export interface GuardState {
+  runId: string;
+  guarded: readonly Guarded[];
+  boundsMs: readonly number[];
+  /** Requests a second of both arms, from the history. */
+  rps: number | undefined;
+  /** Undefined before the first reading. */
+  progress: GuardProgress | undefined;
+}
+
+export interface GuardProgress {
+  startedAtMs: number;
+  atMs: number;
+  /** Of the last checkpoint: evidence is invested anew there and nowhere else. */
+  checkpointAtMs: number;
+  counters: Counters;
+  /** One for each threshold. */
+  evidence: readonly GuardEvidence[];
+}
+
+export interface GuardEvidence {
+  /** Logarithms of the wealth on each effect size at the checkpoint. */
+  logWealth: readonly number[];
+  /** The canary's counts since the checkpoint; whole numbers, without evaluations in which the primary was beyond. */
+  since: Counts;
+  /** By which they are divided: fixed at the checkpoint, so that it knows none of them. */
+  dispersion: number;
+  /** Since the canary was first seen beyond while there is evidence: what `after` asks for, and the primary beside it. */
+  streak: { evaluations: number; canary: Counts; primary: Counts };
+  /** Everything since the guard began, for people. */
+  canary: Counts;
+  primary: Counts;
+}
+
+export type GuardVerdict =
+  | { kind: 'rollback'; index: number; logE: number }
+  /** The evidence is there. `SharedIncident`: the primary is beyond the bound too. `TooFresh`: see `after`. */
+  | { kind: 'hold'; reason: 'SharedIncident' | 'TooFresh' | 'Recovered'; index: number; logE: number }
+  | { kind: 'quiet'; reason: 'NoEvidence' | 'Beginning' | 'Stale' | 'NoNewData' };
+
+const INCIDENT_FAILURES_MIN = 2;
+const NONE: Counts = { total: 0, failures: 0 };
+const NO_STREAK = { evaluations: 0, canary: NONE, primary: NONE } as const;
+
+export interface GuardStart {
+  runId: string;
+  bounds: readonly UserBound[];
+  history?: PrimaryHistory;
+}
+
+/** Thresholds whose latency bound would be a fourth one are left out: compare `guarded` with what was asked for. */
+export function startGuard({ runId, bounds, history }: GuardStart): GuardState {
+  const { kept, boundsMs } = slotted(bounds);
+  const guarded = kept.map(({ bound, slow }): Guarded => {
+    const icc = history && iccOf(blocksOf(history, beyondOf(bound.upperMs)));
+    return { ...bound, slow, icc };
+  });
+  return { runId, guarded, boundsMs, rps: history && paceOf(history), progress: undefined };
+}
+
+/** Never throws on what a provider may answer. */
+export function guardTick(
+  state: GuardState,
+  settings: GuardSettings,
+  reading: Reading,
+): { state: GuardState; verdict: GuardVerdict } {
+  const { atMs, canary, primary } = reading;
+  const { progress } = state;
+  if (!canary || !primary) return { state, verdict: { kind: 'quiet', reason: 'Stale' } };
+  if (!progress) {
+    const counters = countersAt({ primary }, state.boundsMs);
+    return { state: begun(state, atMs, counters), verdict: { kind: 'quiet', reason: 'Beginning' } };
+  }
+  if (!(atMs > progress.atMs)) return { state, verdict: { kind: 'quiet', reason: 'NoNewData' } };
+  const counted = countedBetween(progress.counters, { canary, primary }, state.boundsMs, progress.atMs);
+  return guardCounted(state, settings, atMs, counted);
+}
+
+/** The same for a tick that has been counted already, later than the last one: what simulations call. */
+export function guardCounted(
+  state: GuardState,
+  settings: GuardSettings,
+  atMs: number,
+  counted: Counted,
+): { state: GuardState; verdict: GuardVerdict } {
+  const { progress } = state;
+  if (!progress) return { state, verdict: { kind: 'quiet', reason: 'Beginning' } };
+  const looks = state.guarded.map(guarded => lookOf(guarded, counted));
+  const evidence = state.guarded.map((guarded, index) =>
+    evidenceAfter(guarded, progress.evidence[index] ?? NO_GUARD_EVIDENCE, looks[index] ?? NO_LOOK),
+  );
+  const next: GuardProgress = { ...progress, atMs, counters: counted.counters, evidence };
+  const after = { ...state, progress: next };
+  return { state: after, verdict: verdictOf(after, next, settings, looks) };
+}
+
+function begun(state: GuardState, atMs: number, counters: Counters): GuardState {
+  const progress: GuardProgress = {
+    startedAtMs: atMs,
+    atMs,
+    checkpointAtMs: atMs,
+    counters,
+    // What is bet from the beginning; the rest is invested at the checkpoints.
+    evidence: state.guarded.map(() => ({
+      ...NO_GUARD_EVIDENCE,
+      logWealth: invested(UNINVESTED, FIRST_SHARE),
+    })),
+  };
+  return { ...state, progress };
+}
+
+export const NO_GUARD_EVIDENCE: GuardEvidence = {
+  logWealth: UNINVESTED,
+  since: NONE,
+  dispersion: DISPERSION_PRIOR,
+  streak: NO_STREAK,
+  canary: NONE,
+  primary: NONE,
+};
+
+/** What one evaluation says about one threshold. */
+interface Look {
+  canary: Counts;
+  primary: Counts;
+  isCanaryBeyond: boolean;
+  isPrimaryBeyond: boolean;
+}
+
+const NO_LOOK: Look = {
+  canary: NONE,
+  primary: NONE,
+  isCanaryBeyond: false,
+  isPrimaryBeyond: false,
+};
+
+function lookOf({ slow, share }: Guarded, counted: Counted): Look {
+  const countsOf = (arm: Totals): Counts => ({
+    total: arm.total,
+    failures: Math.min(arm.total, slow === undefined ? arm.failures : (arm.slow[slow] ?? 0)),
+  });
+  const [canary, primary] = [countsOf(counted.canary), countsOf(counted.primary)];
+  return {
+    canary,
+    primary,
+    isCanaryBeyond: isBeyond(canary, share),
+    // One failed request among few is above most bounds, and is no incident.
+    isPrimaryBeyond: isBeyond(primary, share) && primary.failures >= INCIDENT_FAILURES_MIN,
+  };
+}
+
+function isBeyond({ total, failures }: Counts, share: number): boolean {
+  return total > 0 && failures > share * total;
+}
+
+/**
+ * An evaluation in which the primary was beyond the bound too is no evidence against the canary: it may be a shared
+ * incident, and what it left behind would roll back a canary that recovers from it. Leaving it out keeps alpha, since
+ * what the primary counted says nothing of how the canary's requests end, given their rates.
+ */
+function evidenceAfter(guarded: Guarded, before: GuardEvidence, look: Look): GuardEvidence {
+  const kept: GuardEvidence = {
+    ...before,
+    since: look.isPrimaryBeyond ? before.since : plus(before.since, look.canary),
+    canary: plus(before.canary, look.canary),
+    primary: plus(before.primary, look.primary),
+  };
+  return { ...kept, streak: streakAfter(guarded, kept, look) };
+}
+
+/** Ends when there is no evidence any more; begins with an evaluation in which the canary is beyond. */
+function streakAfter(guarded: Guarded, kept: GuardEvidence, look: Look): GuardEvidence['streak'] {
+  const { streak } = kept;
+  const isRunning = streak.evaluations > 0 && logSum(wealthOf(guarded, kept)) > 0;
+  if (!isRunning && !look.isCanaryBeyond) return NO_STREAK;
+  const from = isRunning ? streak : NO_STREAK;
+  return {
+    evaluations: from.evaluations + (look.isCanaryBeyond ? 1 : 0),
+    canary: plus(from.canary, look.canary),
+    primary: plus(from.primary, look.primary),
+  };
+}
+
+function plus(a: Counts, b: Counts): Counts {
+  return { total: a.total + b.total, failures: a.failures + b.failures };
+}
+
+/** `log W_k`: that of the checkpoint, times the likelihood ratio of everything since. */
+function wealthOf(guarded: Guarded, { logWealth, since, dispersion }: GuardEvidence): number[] {
+  const counts = { total: since.total / dispersion, failures: since.failures / dispersion };
+  const effects = guarded.slow === undefined ? FAILURE_EFFECTS : SLOW_EFFECTS;
+  return logWealth.map(
+    (log, k) => log + sloLogE(counts, guarded.share, alternativeOf(guarded.share, effects[k] ?? 0)),
+  );
+}
+
+/** `log E` of one threshold. */
+export function logGuardEvidenceOf(
+  guarded: Guarded,
+  evidence: GuardEvidence,
+  { startedAtMs, checkpointAtMs }: Pick<GuardProgress, 'startedAtMs' | 'checkpointAtMs'>,
+): number {
+  return logEvidenceOf(wealthOf(guarded, evidence), checkpointAtMs - startedAtMs);
+}
+
+/** Thresholds share alpha by averaging their evidence, so that one of m needs m times as much. */
+function verdictOf(
+  state: GuardState,
+  progress: GuardProgress,
+  { alpha, after }: GuardSettings,
+  looks: readonly Look[],
+): GuardVerdict {
+  const logs = state.guarded.map((guarded, index) =>
+    logGuardEvidenceOf(guarded, progress.evidence[index] ?? NO_GUARD_EVIDENCE, progress),
+  );
+  const logE = logSum(logs) - Math.log(Math.max(1, logs.length));
+  if (!(logE >= Math.log(1 / alpha))) return { kind: 'quiet', reason: 'NoEvidence' };
+  const index = logs.indexOf(Math.max(...logs));
+  const guarded = state.guarded[index];
+  const evidence = progress.evidence[index];
+  const look = looks[index];
+  if (!guarded || !evidence || !look) return { kind: 'quiet', reason: 'NoEvidence' };
+  const { streak } = evidence;
+  if (look.isPrimaryBeyond || isBeyond(streak.primary, guarded.share))
+    return { kind: 'hold', reason: 'SharedIncident', index, logE };
+  if (!look.isCanaryBeyond) return { kind: 'hold', reason: 'Recovered', index, logE };
+  if (streak.canary.total < after.requests || streak.evaluations < after.evaluations)
+    return { kind: 'hold', reason: 'TooFresh', index, logE };
+  return { kind: 'rollback', index, logE };
+}
+
+/**
+ * At a status write: what was won since the last checkpoint is kept, and the share of the wealth that belongs to the
+ * time between them is bet from here on: a late regression then has to win back little.
+ * @param weightPercent what the canary has from now on
+ */
+export function guardCheckpoint(state: GuardState, weightPercent: number): GuardState {
+  const { progress, rps } = state;
+  if (!progress || progress.atMs <= progress.checkpointAtMs) return state;
+  const { startedAtMs, checkpointAtMs, atMs } = progress;
+  const share = laterShare(checkpointAtMs - startedAtMs, atMs - startedAtMs);
+  const requests = ((rps ?? 0) * weightPercent * BLOCK_MS) / 100_000;
+  const pods = progress.counters.canary.present;
+  const evidence = progress.evidence.map((before, index): GuardEvidence => {
+    const guarded = state.guarded[index];
+    if (!guarded) return before;
+    return {
+      ...before,
+      logWealth: invested(wealthOf(guarded, before), share),
+      since: NONE,
+      dispersion: Math.max(DISPERSION_PRIOR, dispersionOf(guarded.icc, requests, pods, BLOCK_MS)),
+    };
+  });
+  return { ...state, progress: { ...progress, checkpointAtMs: atMs, evidence } };
+}
