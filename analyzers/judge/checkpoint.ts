@@ -30,6 +30,11 @@ const optional = z
   .optional()
   .transform(value => value);
 
+const dispersion = z
+  .object({ icc: z.number(), clumping: z.number() })
+  .optional()
+  .transform(value => value);
+
 const row = z.tuple([z.string().max(16), z.number(), z.number()]).rest(z.number());
 const arm = z.object({
   pods: z.array(row).max(PODS_KEPT_MAX),
@@ -50,7 +55,7 @@ const comparison = z.object({
   promotionMargin: z.number(),
   mustBeShown: z.boolean(),
   base: z.object({ rate: z.number(), weight: z.number() }),
-  icc: optional,
+  dispersion,
 });
 
 const evidence = z.object({
@@ -88,7 +93,7 @@ const guardState = z.object({
       share: z.number(),
       upperMs: z.number().exactOptional(),
       slow: optional,
-      icc: optional,
+      dispersion,
     }),
   ),
   boundsMs: z.array(z.number()).max(SLOW_MAX),

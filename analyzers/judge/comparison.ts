@@ -4,7 +4,7 @@
  * before the rollout; what moves is plain numbers. Pure.
  */
 import type { ArmCounts } from './counters.ts';
-import { dispersionOf } from './dispersion.ts';
+import { type Dispersion, dispersionOf } from './dispersion.ts';
 import { logAdd } from './logDomain.ts';
 import {
   ALTERNATIVE_MAX,
@@ -37,8 +37,8 @@ export interface Comparison {
   mustBeShown: boolean;
   /** The primary's rate in its history, and how many requests it is worth. */
   base: { rate: number; weight: number };
-  /** Intraclass correlation of the primary's history; undefined: it could not be told. */
-  icc: number | undefined;
+  /** Of the primary's history; undefined: it could not be told. */
+  dispersion: Dispersion | undefined;
 }
 
 /** What moves. */
@@ -98,8 +98,8 @@ export function compared(comparison: Comparison, evidence: Evidence, tick: Compa
   const { fromMs, toMs } = tick;
   const raw = { canary: countsOf(comparison, tick.canary), primary: countsOf(comparison, tick.primary) };
   const dispersion = {
-    canary: dispersionOf(comparison.icc, raw.canary.total, tick.canary.pods, toMs - fromMs),
-    primary: dispersionOf(comparison.icc, raw.primary.total, tick.primary.pods, toMs - fromMs),
+    canary: dispersionOf(comparison.dispersion, raw.canary.total, tick.canary.pods, toMs - fromMs),
+    primary: dispersionOf(comparison.dispersion, raw.primary.total, tick.primary.pods, toMs - fromMs),
   };
   const canary = tick.isWarmingUp ? NOTHING : divided(raw.canary, dispersion.canary);
   const primary = divided(raw.primary, dispersion.primary);

@@ -5,7 +5,7 @@
 import type { Increments } from '../scrape/counters.ts';
 import type { Comparison } from './comparison.ts';
 import { nextBound, totalsOf } from './counters.ts';
-import { iccOf } from './dispersion.ts';
+import { dispersionIn } from './dispersion.ts';
 import { blocksOf, histogramOf, paceOf, type PrimaryHistory, totalOf } from './history.ts';
 import { type LatencyBound, latencyBounds } from './latency.ts';
 import { isThin, type JudgeSettings, promotionMarginOf } from './settings.ts';
@@ -158,12 +158,15 @@ export function beyondOf(upperMs: number | undefined): (increments: Increments) 
     upperMs === undefined ? increments.failures : (totalsOf(increments, [upperMs]).slow[0] ?? 0);
 }
 
-function baseOf(history: PrimaryHistory, upperMs: number | undefined): Pick<Comparison, 'base' | 'icc'> {
+function baseOf(
+  history: PrimaryHistory,
+  upperMs: number | undefined,
+): Pick<Comparison, 'base' | 'dispersion'> {
   const blocks = blocksOf(history, beyondOf(upperMs));
   const pods = blocks.flat();
   const total = pods.reduce((sum, pod) => sum + pod.total, 0);
   const failures = pods.reduce((sum, pod) => sum + pod.failures, 0);
   const base =
     total > 0 ? { rate: failures / total, weight: Math.min(total, BASE_WEIGHT_MAX) } : { ...UNKNOWN_BASE };
-  return { base, icc: iccOf(blocks) };
+  return { base, dispersion: dispersionIn(blocks) };
 }

@@ -19,7 +19,7 @@ import {
   type Reading,
   type Totals,
 } from './counters.ts';
-import { BLOCK_MS, DISPERSION_PRIOR, dispersionOf, iccOf } from './dispersion.ts';
+import { BLOCK_MS, DISPERSION_PRIOR, type Dispersion, dispersionIn, dispersionOf } from './dispersion.ts';
 import { blocksOf, paceOf, type PrimaryHistory } from './history.ts';
 import { logSum } from './logDomain.ts';
 import {
@@ -48,7 +48,7 @@ export interface Guarded extends UserBound {
   /** Index of its latency bound; undefined: failures. */
   slow: number | undefined;
   /** Of the primary's history; undefined: the prior. */
-  icc: number | undefined;
+  dispersion: Dispersion | undefined;
 }
 
 export interface GuardState {
@@ -91,7 +91,10 @@ export type GuardVerdict =
   | { kind: 'hold'; reason: 'SharedIncident' | 'TooFresh' | 'Recovered'; index: number; logE: number }
   | { kind: 'quiet'; reason: 'NoEvidence' | 'Beginning' | 'Stale' | 'NoNewData' };
 
+/** One failed request among few is above most bounds, and is no incident. */
 const INCIDENT_FAILURES_MIN = 2;
+/** A canary that fails so many times as often as the primary does not fail for the primary's reason. */
+const OWN_REASON_FACTOR = 5;
 const NONE: Counts = { total: 0, failures: 0 };
 const NO_STREAK = { evaluations: 0, canary: NONE, primary: NONE } as const;
 
@@ -105,8 +108,8 @@ export interface GuardStart {
 export function startGuard({ runId, bounds, history }: GuardStart): GuardState {
   const { kept, boundsMs } = slotted(bounds);
   const guarded = kept.map(({ bound, slow }): Guarded => {
-    const icc = history && iccOf(blocksOf(history, beyondOf(bound.upperMs)));
-    return { ...bound, slow, icc };
+    const dispersion = history && dispersionIn(blocksOf(history, beyondOf(bound.upperMs)));
+    return { ...bound, slow, dispersion };
   });
   return { runId, guarded, boundsMs, rps: history && paceOf(history), progress: undefined };
 }
@@ -196,8 +199,7 @@ function lookOf({ slow, share }: Guarded, counted: Counted): Look {
     canary,
     primary,
     isCanaryBeyond: isBeyond(canary, share),
-    // One failed request among few is above most bounds, and is no incident.
-    isPrimaryBeyond: isBeyond(primary, share) && primary.failures >= INCIDENT_FAILURES_MIN,
+    isPrimaryBeyond: isClearlyBeyond(primary, share) && primary.failures >= INCIDENT_FAILURES_MIN,
   };
 }
 
@@ -205,10 +207,26 @@ function isBeyond({ total, failures }: Counts, share: number): boolean {
   return total > 0 && failures > share * total;
 }
 
+/** By more than chance gives a primary that is on the bound: one standard deviation of a Poisson count. */
+function isClearlyBeyond({ total, failures }: Counts, share: number): boolean {
+  return failures > share * total + Math.sqrt(share * total);
+}
+
+/**
+ * The primary is beyond the bound in the same window as the canary. One that is above it by chance alone, beside a
+ * canary that fails many times as often, is not: a bound of 1 % and 180 requests make two failures look like an incident.
+ */
+function isShared(streak: GuardEvidence['streak'], share: number): boolean {
+  const { canary, primary } = streak;
+  if (!isBeyond(primary, share)) return false;
+  const isOwn = canary.failures * primary.total >= OWN_REASON_FACTOR * primary.failures * canary.total;
+  return isClearlyBeyond(primary, share) || !isOwn;
+}
+
 /**
  * An evaluation in which the primary was beyond the bound too is no evidence against the canary: it may be a shared
- * incident, and what it left behind would roll back a canary that recovers from it. Leaving it out keeps alpha, since
- * what the primary counted says nothing of how the canary's requests end, given their rates.
+ * incident, and what it left behind would roll back a canary that recovers from it. Leaving it out keeps alpha because
+ * only the primary's counts decide on it: given the rates, they say nothing of how the canary's requests end.
  */
 function evidenceAfter(guarded: Guarded, before: GuardEvidence, look: Look): GuardEvidence {
   const kept: GuardEvidence = {
@@ -220,9 +238,13 @@ function evidenceAfter(guarded: Guarded, before: GuardEvidence, look: Look): Gua
   return { ...kept, streak: streakAfter(guarded, kept, look) };
 }
 
-/** Ends when there is no evidence any more; begins with an evaluation in which the canary is beyond. */
+/**
+ * Begins with an evaluation in which the canary is beyond; ends when there is no evidence any more, or with one that does
+ * not count because the primary was beyond too: what comes after it is judged by itself.
+ */
 function streakAfter(guarded: Guarded, kept: GuardEvidence, look: Look): GuardEvidence['streak'] {
   const { streak } = kept;
+  if (look.isPrimaryBeyond) return NO_STREAK;
   const isRunning = streak.evaluations > 0 && logSum(wealthOf(guarded, kept)) > 0;
   if (!isRunning && !look.isCanaryBeyond) return NO_STREAK;
   const from = isRunning ? streak : NO_STREAK;
@@ -273,7 +295,7 @@ function verdictOf(
   const look = looks[index];
   if (!guarded || !evidence || !look) return { kind: 'quiet', reason: 'NoEvidence' };
   const { streak } = evidence;
-  if (look.isPrimaryBeyond || isBeyond(streak.primary, guarded.share))
+  if (look.isPrimaryBeyond || isShared(streak, guarded.share))
     return { kind: 'hold', reason: 'SharedIncident', index, logE };
   if (!look.isCanaryBeyond) return { kind: 'hold', reason: 'Recovered', index, logE };
   if (streak.canary.total < after.requests || streak.evaluations < after.evaluations)
@@ -300,7 +322,7 @@ export function guardCheckpoint(state: GuardState, weightPercent: number): Guard
       ...before,
       logWealth: invested(wealthOf(guarded, before), share),
       since: NONE,
-      dispersion: Math.max(DISPERSION_PRIOR, dispersionOf(guarded.icc, requests, pods, BLOCK_MS)),
+      dispersion: Math.max(DISPERSION_PRIOR, dispersionOf(guarded.dispersion, requests, pods, BLOCK_MS)),
     };
   });
   return { ...state, progress: { ...progress, checkpointAtMs: atMs, evidence } };

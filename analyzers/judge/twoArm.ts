@@ -25,9 +25,11 @@ export interface Alternative {
 /** Rates at 0 or 1 would make one outcome impossible, and one such outcome would end the evidence for good. */
 export const RATE_MIN = 1e-9;
 export const RATE_MAX = 1 - 1e-9;
+/** Less than this is no request: divided counts of one are far above it. */
+const COUNT_MIN = 1e-6;
 /** The most of a stake that one outcome may take away: a factor of 0 could never recover. */
 const LOSS_MAX = 1 - 1e-9;
-/** Regula falsi halves its bracket's error in one or two steps; 40 bisections would reach 1e-12. */
+/** Regula falsi needs about ten steps; the bound is for what nobody has thought of. */
 const ROOT_STEPS_MAX = 60;
 const ROOT_TOLERANCE = 1e-15;
 
@@ -49,7 +51,7 @@ const ROOT_TOLERANCE = 1e-15;
 export function tickLogE(canary: Counts, primary: Counts, alternative: Alternative, margin: Margin): number {
   const { total: nC } = canary;
   const { total: nP } = primary;
-  if (!(nC > 0) || !(nP > 0)) return 0;
+  if (!(nC > COUNT_MIN) || !(nP > COUNT_MIN)) return 0;
   const fC = Math.min(Math.max(canary.failures, 0), nC);
   const fP = Math.min(Math.max(primary.failures, 0), nP);
   const { ratio, offset } = margin;

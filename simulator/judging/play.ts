@@ -15,6 +15,7 @@ import type { PrimaryHistory } from '../../analyzers/judge/history.ts';
 import { type JudgeState, judgeCounted, judgeTick, startJudge } from '../../analyzers/judge/judge.ts';
 import type { UserBound } from '../../analyzers/judge/comparisons.ts';
 import type { JudgeSettings } from '../../analyzers/judge/settings.ts';
+import { createRandom } from '../api/random.ts';
 import type { Uniform } from './draws.ts';
 import { createStream, type StreamTick, type World } from './streams.ts';
 
@@ -158,6 +159,12 @@ function tally(weight: number) {
       weights,
     }),
   };
+}
+
+/** So many rollouts, one after another, from one seed. */
+export function playMany(runs: number, seed: number, play: (random: Uniform) => Played): Summary {
+  const random = createRandom(seed);
+  return summaryOf(Array.from({ length: runs }, () => play(random)));
 }
 
 export interface Summary {
