@@ -7,6 +7,7 @@ import { type Figure, tableOf } from './figures.ts';
 import { loadAverage } from './processes.ts';
 import { fleet } from './benchmarks/fleet.ts';
 import { idle } from './benchmarks/idle.ts';
+import { judge } from './benchmarks/judge.ts';
 import { latency } from './benchmarks/latency.ts';
 import { memory } from './benchmarks/memory.ts';
 import { rollback } from './benchmarks/rollback.ts';
@@ -23,6 +24,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   startFleet,
   memory,
   fleet,
+  judge,
 };
 
 async function main(names: readonly string[]): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { z } from 'zod';
-import { type ArmCounters, PODS_KEPT_MAX, podSetOf, sumOf } from './counters.ts';
+import { type ArmCounters, PODS_KEPT_MAX, podSetOf, sumOf, totalsOfPod } from './counters.ts';
 import type { GuardState } from './guard.ts';
 import type { JudgeState } from './judge.ts';
 
@@ -102,6 +102,7 @@ const guardState = z.object({
     .object({
       ...times,
       checkpointAtMs: z.number(),
+      canaryPods: count,
       counters,
       evidence: z.array(
         z.object({
@@ -109,6 +110,7 @@ const guardState = z.object({
           since: counts,
           dispersion: z.number(),
           streak: z.object({ evaluations: count, canary: counts, primary: counts }),
+          calm: counts.optional().transform(value => value),
           canary: counts,
           primary: counts,
         }),
@@ -127,7 +129,10 @@ export function encodeCheckpoint({ kind, state }: Checkpoint): string {
   const { progress } = state;
   const packed = progress && {
     ...progress,
-    counters: { canary: packedArm(progress.counters.canary), primary: packedArm(progress.counters.primary) },
+    counters: {
+      canary: packedArm(progress.counters.canary, state.boundsMs),
+      primary: packedArm(progress.counters.primary, state.boundsMs),
+    },
   };
   const text = JSON.stringify({ version: VERSION, kind, state: { ...state, progress: packed } });
   assert(text.length <= CHECKPOINT_BYTES_MAX, `a checkpoint of ${text.length} bytes`);
@@ -166,7 +171,7 @@ export function decodeCheckpoint(text: string, runId: string): Checkpoint | unde
 type PackedArm = z.output<typeof arm>;
 
 /** Pods that were gone at the last reading are forgotten first. */
-function packedArm(counters: ArmCounters): PackedArm {
+function packedArm(counters: ArmCounters, boundsMs: readonly number[]): PackedArm {
   const all = [...counters.pods];
   if (counters.whole) {
     const { podSet, total, failures, slow } = counters.whole;
@@ -179,10 +184,9 @@ function packedArm(counters: ArmCounters): PackedArm {
   }
   const present = all.slice(all.length - counters.present);
   if (present.length > PODS_KEPT_MAX) {
-    const slots = present[0]?.[1].totals.slow ?? [];
     const { total, failures, slow } = sumOf(
-      present.map(([, { totals }]) => totals),
-      slots,
+      present.map(([, seen]) => totalsOfPod(seen, boundsMs)),
+      boundsMs,
     );
     const podSet = podSetOf(present.map(([key]) => key));
     return {
@@ -194,7 +198,10 @@ function packedArm(counters: ArmCounters): PackedArm {
   }
   const kept = all.slice(-PODS_KEPT_MAX);
   return {
-    pods: kept.map(([key, { totals }]) => [key, totals.total, totals.failures, ...totals.slow]),
+    pods: kept.map(([key, seen]) => {
+      const { total, failures, slow } = totalsOfPod(seen, boundsMs);
+      return [key, total, failures, ...slow];
+    }),
     present: counters.present,
     isForgetful: counters.isForgetful || kept.length < all.length,
   };
@@ -207,10 +214,7 @@ function unpacked(packed: z.output<typeof counters>): { canary: ArmCounters; pri
 function unpackedArm({ pods, present, isForgetful, whole }: PackedArm): ArmCounters {
   return {
     pods: new Map(
-      pods.map(([key, total, failures, ...slow]) => [
-        key,
-        { totals: { total, failures, slow }, live: undefined },
-      ]),
+      pods.map(([key, total, failures, ...slow]) => [key, { totals: { total, failures, slow } }]),
     ),
     present,
     isForgetful,

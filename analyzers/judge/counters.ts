@@ -34,11 +34,8 @@ export interface ArmCounts extends Totals {
   pods: number;
 }
 
-interface SeenPod {
-  totals: Totals;
-  /** Its series as last seen; undefined after a restore, until the pod is seen again. */
-  live: PodCounters | undefined;
-}
+/** Its series as last seen, or after a restore only their totals, until the pod is seen again. */
+type SeenPod = { live: PodCounters } | { totals: Totals };
 
 export interface ArmCounters {
   /** By `podKey`, in the order of their last sight. */
@@ -126,11 +123,9 @@ function counted(
     const counters = sound(raw);
     const key = podKey(name);
     const seen = pods.get(key);
-    const live = remembered(seen?.live, counters);
-    const totals = totalsOf(incrementsSinceBirth(live), boundsMs);
-    add(incrementOf(seen, counters, totals, boundsMs, { sinceMs, isForgetful: before.isForgetful }));
+    add(incrementOf(seen, counters, boundsMs, { sinceMs, isForgetful: before.isForgetful }));
     pods.delete(key);
-    pods.set(key, { totals, live });
+    pods.set(key, { live: remembered(seen && 'live' in seen ? seen.live : undefined, counters) });
   }
   const isDropping = pods.size > PODS_SEEN_MAX;
   for (const key of pods.keys()) {
@@ -145,7 +140,7 @@ function counted(
   };
   if (before.whole) {
     const now = sumOf(
-      [...arm.pods.values()].slice(-arm.present).map(pod => pod.totals),
+      [...arm.pods.values()].slice(-arm.present).map(pod => totalsOfPod(pod, boundsMs)),
       boundsMs,
     );
     const isSame = podSetOf([...arm.pods.keys()].slice(-arm.present)) === before.whole.podSet;
@@ -155,16 +150,21 @@ function counted(
   return { arm, counts: { ...sum, pods: Math.max(1, sum.pods) } };
 }
 
+/** Everything that a pod has counted, as far as it is known: what a checkpoint keeps of it. */
+export function totalsOfPod(seen: SeenPod, boundsMs: readonly number[]): Totals {
+  return 'live' in seen ? totalsOf(incrementsSinceBirth(seen.live), boundsMs) : seen.totals;
+}
+
 /** What one pod counted since it was last seen. */
 function incrementOf(
   seen: SeenPod | undefined,
   counters: PodCounters,
-  totals: Totals,
   boundsMs: readonly number[],
   known: { sinceMs: number; isForgetful: boolean },
 ): Totals {
+  if (seen && 'live' in seen) return totalsOf(incrementsBetween(seen.live, counters), boundsMs);
   const isBornSince = counters.startedAt !== undefined && counters.startedAt >= known.sinceMs;
-  if (seen?.live) return totalsOf(incrementsBetween(seen.live, counters), boundsMs);
+  const totals = totalsOf(incrementsSinceBirth(counters), boundsMs);
   // Totals that fell without a new process: series were dropped while nobody looked. Counting begins again here.
   if (seen) return (isBornSince ? totals : minus(totals, seen.totals)) ?? zeros(boundsMs);
   return isBornSince || !known.isForgetful ? totals : zeros(boundsMs);
@@ -193,13 +193,19 @@ export function sumOf(all: readonly Totals[], boundsMs: readonly number[]): Tota
 
 /** Without series whose value no counter can have: they keep what they had. */
 function sound(counters: PodCounters): PodCounters {
-  const isCount = (value: number) => value >= 0 && value < Number.POSITIVE_INFINITY;
-  const requests = [...counters.requests].filter(([, series]) => isCount(series.count));
-  const durations = [...counters.durations].filter(([, series]) => series.counts.every(isCount));
-  const isSound = requests.length === counters.requests.size && durations.length === counters.durations.size;
-  return isSound
-    ? counters
-    : { startedAt: counters.startedAt, requests: new Map(requests), durations: new Map(durations) };
+  let isSound = true;
+  for (const { count } of counters.requests.values()) if (!isCount(count)) isSound = false;
+  for (const { counts } of counters.durations.values()) if (!counts.every(isCount)) isSound = false;
+  if (isSound) return counters;
+  return {
+    startedAt: counters.startedAt,
+    requests: new Map([...counters.requests].filter(([, { count }]) => isCount(count))),
+    durations: new Map([...counters.durations].filter(([, { counts }]) => counts.every(isCount))),
+  };
+}
+
+function isCount(value: number): boolean {
+  return value >= 0 && value < Number.POSITIVE_INFINITY;
 }
 
 /** Scrape skew: neither failures nor slow requests are more than all. */

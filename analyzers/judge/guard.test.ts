@@ -88,6 +88,9 @@ describe('when it rolls back', () => {
       (_, index) => [10, index % 9 === 0 ? 1 : 0, 90, 0] as const,
     );
     const { verdicts } = evaluated([...incident, ...afterwards]);
+    expect(verdicts.slice(0, 5)).toEqual(
+      Array(5).fill(expect.objectContaining({ reason: 'SharedIncident' })),
+    );
     expect(verdicts.every(({ kind }) => kind !== 'rollback')).toBe(true);
     const own = evaluated([...incident, ...Array.from({ length: 9 }, () => [0, 10, 90, 0] as const)]);
     expect(own.verdicts.at(-1)?.kind).toBe('rollback');

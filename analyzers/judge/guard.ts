@@ -8,7 +8,8 @@
  * for `judge.ts` and call `guardTick(state, settings, reading)`. `rollback`: now. Nothing is written between checkpoints:
  * the state may be kept in memory or thrown away, since the alternatives are fixed, likelihood ratios multiply, and what
  * counts is whole numbers since the checkpoint; without memory it may only decide later, never otherwise.
- * With every status write that is made anyway: `guardCheckpoint(state)`, then `encodeCheckpoint`.
+ * With every status write that is made anyway, the first raise included: `guardCheckpoint(state, weightPercent)`, then
+ * `encodeCheckpoint`.
  */
 import { beyondOf, slotted, type UserBound } from './comparisons.ts';
 import {
@@ -67,6 +68,8 @@ export interface GuardProgress {
   /** Of the last checkpoint: evidence is invested anew there and nowhere else. */
   checkpointAtMs: number;
   counters: Counters;
+  /** Pods of the canary that counted something in the last evaluation, at least 1. */
+  canaryPods: number;
   /** One for each threshold. */
   evidence: readonly GuardEvidence[];
 }
@@ -74,12 +77,14 @@ export interface GuardProgress {
 export interface GuardEvidence {
   /** Logarithms of the wealth on each effect size at the checkpoint. */
   logWealth: readonly number[];
-  /** The canary's counts since the checkpoint; whole numbers, without evaluations in which the primary was beyond. */
+  /** The canary's counts since the checkpoint; whole numbers, without those of incidents. */
   since: Counts;
   /** By which they are divided: fixed at the checkpoint, so that it knows none of them. */
   dispersion: number;
   /** Since the canary was first seen beyond while there is evidence: what `after` asks for, and the primary beside it. */
   streak: { evaluations: number; canary: Counts; primary: Counts };
+  /** What the primary counted since the last incident; undefined once it has been calm for long enough. */
+  calm: Counts | undefined;
   /** Everything since the guard began, for people. */
   canary: Counts;
   primary: Counts;
@@ -87,10 +92,17 @@ export interface GuardEvidence {
 
 export type GuardVerdict =
   | { kind: 'rollback'; index: number; logE: number }
-  /** The evidence is there. `SharedIncident`: the primary is beyond the bound too. `TooFresh`: see `after`. */
+  /**
+   * `SharedIncident`: the primary is beyond the bound too. The other two have the evidence: `TooFresh`: see `after`;
+   * `Recovered`: the latest evaluation was within the bound.
+   */
   | { kind: 'hold'; reason: 'SharedIncident' | 'TooFresh' | 'Recovered'; index: number; logE: number }
   | { kind: 'quiet'; reason: 'NoEvidence' | 'Beginning' | 'Stale' | 'NoNewData' };
 
+/** Above the bound by so much in one evaluation is an incident: a healthy primary shows it once in hundreds. */
+const INCIDENT_DEVIATIONS = 3;
+/** And over all evaluations since the canary was first seen beyond. */
+const SHARED_DEVIATIONS = 1;
 /** One failed request among few is above most bounds, and is no incident. */
 const INCIDENT_FAILURES_MIN = 2;
 /** A canary that fails so many times as often as the primary does not fail for the primary's reason. */
@@ -145,7 +157,13 @@ export function guardCounted(
   const evidence = state.guarded.map((guarded, index) =>
     evidenceAfter(guarded, progress.evidence[index] ?? NO_GUARD_EVIDENCE, looks[index] ?? NO_LOOK),
   );
-  const next: GuardProgress = { ...progress, atMs, counters: counted.counters, evidence };
+  const next: GuardProgress = {
+    ...progress,
+    atMs,
+    counters: counted.counters,
+    canaryPods: counted.canary.pods,
+    evidence,
+  };
   const after = { ...state, progress: next };
   return { state: after, verdict: verdictOf(after, next, settings, looks) };
 }
@@ -156,6 +174,7 @@ function begun(state: GuardState, atMs: number, counters: Counters): GuardState 
     atMs,
     checkpointAtMs: atMs,
     counters,
+    canaryPods: 1,
     // What is bet from the beginning; the rest is invested at the checkpoints.
     evidence: state.guarded.map(() => ({
       ...NO_GUARD_EVIDENCE,
@@ -170,6 +189,7 @@ export const NO_GUARD_EVIDENCE: GuardEvidence = {
   since: NONE,
   dispersion: DISPERSION_PRIOR,
   streak: NO_STREAK,
+  calm: undefined,
   canary: NONE,
   primary: NONE,
 };
@@ -179,14 +199,15 @@ interface Look {
   canary: Counts;
   primary: Counts;
   isCanaryBeyond: boolean;
-  isPrimaryBeyond: boolean;
+  /** The primary is beyond the bound in this very evaluation. */
+  isIncident: boolean;
 }
 
 const NO_LOOK: Look = {
   canary: NONE,
   primary: NONE,
   isCanaryBeyond: false,
-  isPrimaryBeyond: false,
+  isIncident: false,
 };
 
 function lookOf({ slow, share }: Guarded, counted: Counted): Look {
@@ -199,7 +220,7 @@ function lookOf({ slow, share }: Guarded, counted: Counted): Look {
     canary,
     primary,
     isCanaryBeyond: isBeyond(canary, share),
-    isPrimaryBeyond: isClearlyBeyond(primary, share) && primary.failures >= INCIDENT_FAILURES_MIN,
+    isIncident: exceeds(primary, share, INCIDENT_DEVIATIONS) && primary.failures >= INCIDENT_FAILURES_MIN,
   };
 }
 
@@ -207,9 +228,9 @@ function isBeyond({ total, failures }: Counts, share: number): boolean {
   return total > 0 && failures > share * total;
 }
 
-/** By more than chance gives a primary that is on the bound: one standard deviation of a Poisson count. */
-function isClearlyBeyond({ total, failures }: Counts, share: number): boolean {
-  return failures > share * total + Math.sqrt(share * total);
+/** By more than chance gives an arm that is on the bound: in standard deviations of a Poisson count. */
+function exceeds({ total, failures }: Counts, share: number, deviations: number): boolean {
+  return failures > share * total + deviations * Math.sqrt(share * total);
 }
 
 /**
@@ -220,31 +241,40 @@ function isShared(streak: GuardEvidence['streak'], share: number): boolean {
   const { canary, primary } = streak;
   if (!isBeyond(primary, share)) return false;
   const isOwn = canary.failures * primary.total >= OWN_REASON_FACTOR * primary.failures * canary.total;
-  return isClearlyBeyond(primary, share) || !isOwn;
+  return exceeds(primary, share, SHARED_DEVIATIONS) || !isOwn;
 }
 
 /**
- * An evaluation in which the primary was beyond the bound too is no evidence against the canary: it may be a shared
- * incident, and what it left behind would roll back a canary that recovers from it. Leaving it out keeps alpha because
- * only the primary's counts decide on it: given the rates, they say nothing of how the canary's requests end.
+ * An evaluation in which the primary is beyond the bound too is no evidence against the canary, and neither is what came
+ * right before it: of a shared incident the canary may be the first to show, and what it left behind would roll back a
+ * canary that recovers from it. So it is left out, and wealth falls back to what was bet at the beginning. That keeps
+ * alpha: wealth may always be thrown away, and only the primary's counts decide on leaving out, which say nothing of how
+ * the canary's requests end, given their rates.
  */
 function evidenceAfter(guarded: Guarded, before: GuardEvidence, look: Look): GuardEvidence {
-  const kept: GuardEvidence = {
-    ...before,
-    since: look.isPrimaryBeyond ? before.since : plus(before.since, look.canary),
-    canary: plus(before.canary, look.canary),
-    primary: plus(before.primary, look.primary),
-  };
+  const all = { canary: plus(before.canary, look.canary), primary: plus(before.primary, look.primary) };
+  if (look.isIncident) {
+    const begun = invested(UNINVESTED, FIRST_SHARE);
+    const logWealth = wealthOf(guarded, before).map((log, k) => Math.min(log, begun[k] ?? log));
+    return { ...before, ...all, logWealth, since: NONE, streak: NO_STREAK, calm: NONE };
+  }
+  const calm = calmAfter(before.calm, look.primary, guarded.share);
+  const kept = { ...before, ...all, since: plus(before.since, look.canary), calm };
   return { ...kept, streak: streakAfter(guarded, kept, look) };
 }
 
 /**
- * Begins with an evaluation in which the canary is beyond; ends when there is no evidence any more, or with one that does
- * not count because the primary was beyond too: what comes after it is judged by itself.
+ * Evaluations of few requests show an incident only now and then. It is over when the primary has counted so many since
+ * that one failure is expected on the bound, and is within it.
  */
+function calmAfter(before: Counts | undefined, primary: Counts, share: number): Counts | undefined {
+  const calm = before && plus(before, primary);
+  return calm && (calm.total * share < 1 || isBeyond(calm, share)) ? calm : undefined;
+}
+
+/** Begins with an evaluation in which the canary is beyond; ends when there is no evidence any more, or in an incident. */
 function streakAfter(guarded: Guarded, kept: GuardEvidence, look: Look): GuardEvidence['streak'] {
   const { streak } = kept;
-  if (look.isPrimaryBeyond) return NO_STREAK;
   const isRunning = streak.evaluations > 0 && logSum(wealthOf(guarded, kept)) > 0;
   if (!isRunning && !look.isCanaryBeyond) return NO_STREAK;
   const from = isRunning ? streak : NO_STREAK;
@@ -288,14 +318,18 @@ function verdictOf(
     logGuardEvidenceOf(guarded, progress.evidence[index] ?? NO_GUARD_EVIDENCE, progress),
   );
   const logE = logSum(logs) - Math.log(Math.max(1, logs.length));
-  if (!(logE >= Math.log(1 / alpha))) return { kind: 'quiet', reason: 'NoEvidence' };
+  if (!(logE >= Math.log(1 / alpha))) {
+    const incident = looks.findIndex(look => look.isIncident && look.isCanaryBeyond);
+    if (incident < 0) return { kind: 'quiet', reason: 'NoEvidence' };
+    return { kind: 'hold', reason: 'SharedIncident', index: incident, logE };
+  }
   const index = logs.indexOf(Math.max(...logs));
   const guarded = state.guarded[index];
   const evidence = progress.evidence[index];
   const look = looks[index];
   if (!guarded || !evidence || !look) return { kind: 'quiet', reason: 'NoEvidence' };
   const { streak } = evidence;
-  if (look.isPrimaryBeyond || isShared(streak, guarded.share))
+  if (look.isIncident || evidence.calm || isShared(streak, guarded.share))
     return { kind: 'hold', reason: 'SharedIncident', index, logE };
   if (!look.isCanaryBeyond) return { kind: 'hold', reason: 'Recovered', index, logE };
   if (streak.canary.total < after.requests || streak.evaluations < after.evaluations)
@@ -310,11 +344,10 @@ function verdictOf(
  */
 export function guardCheckpoint(state: GuardState, weightPercent: number): GuardState {
   const { progress, rps } = state;
-  if (!progress || progress.atMs <= progress.checkpointAtMs) return state;
+  if (!progress) return state;
   const { startedAtMs, checkpointAtMs, atMs } = progress;
   const share = laterShare(checkpointAtMs - startedAtMs, atMs - startedAtMs);
   const requests = ((rps ?? 0) * weightPercent * BLOCK_MS) / 100_000;
-  const pods = progress.counters.canary.present;
   const evidence = progress.evidence.map((before, index): GuardEvidence => {
     const guarded = state.guarded[index];
     if (!guarded) return before;
@@ -322,7 +355,10 @@ export function guardCheckpoint(state: GuardState, weightPercent: number): Guard
       ...before,
       logWealth: invested(wealthOf(guarded, before), share),
       since: NONE,
-      dispersion: Math.max(DISPERSION_PRIOR, dispersionOf(guarded.dispersion, requests, pods, BLOCK_MS)),
+      dispersion: Math.max(
+        DISPERSION_PRIOR,
+        dispersionOf(guarded.dispersion, requests, progress.canaryPods, BLOCK_MS),
+      ),
     };
   });
   return { ...state, progress: { ...progress, checkpointAtMs: atMs, evidence } };

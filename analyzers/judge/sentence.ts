@@ -114,7 +114,9 @@ export function guardSentenceOf(verdict: GuardVerdict, record: GuardRecord): str
     return `${evidence}. ${oddsOf(record.logNeeded)} rolls back without waiting for more failed checks; guard: off would wait.`;
   switch (verdict.reason) {
     case 'SharedIncident':
-      return `Held: ${evidence}, which is beyond the threshold too; once the primary is within it again, this rolls back.`;
+      return streak.canary.total === 0
+        ? `Held: in the last reading the primary is beyond the threshold of ${percent(guarded.bound)} of requests too; what happens to both is no evidence against the canary.`
+        : `Held: ${evidence}, which is beyond the threshold too; once the primary is within it again, this rolls back.`;
     case 'TooFresh':
       return `Held: ${evidence}; one more reading of that kind rolls back.`;
     case 'Recovered':

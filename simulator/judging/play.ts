@@ -21,6 +21,8 @@ import { createStream, type StreamTick, type World } from './streams.ts';
 
 export interface Played {
   outcome: 'rollback' | 'promote' | 'inconclusive';
+  /** It was the guard that rolled back. */
+  isGuarded: boolean;
   ms: number;
   /** Failed requests of the canary beyond what the primary would have failed, in the mean of their rates. */
   excessFailures: number;
@@ -92,12 +94,15 @@ export interface ThresholdPlay extends Omit<Plan, 'tickMs'> {
   threshold: number;
   /** Lowest success rate in percent that passes. */
   successMin: number;
+  /** Highest 99th percentile that passes, milliseconds: a bound of the histogram. Absent: latency is not looked at. */
+  latencyMaxMs?: number;
   windowMs?: number;
   /** The guard beside the checks; undefined: Flagger's rule alone. */
   guard?: { settings?: GuardSettings; scrapeMs: number; history?: PrimaryHistory };
 }
 
 const WINDOW_MS = 60_000;
+const SLOWER_THAN_P99 = 0.01;
 /** Without a guard the stream is drawn at this pace. */
 const BASE_TICK_MS = 5_000;
 
@@ -110,10 +115,15 @@ export function playThreshold(world: World, play: ThresholdPlay): Played {
   const tickMs = Math.min(intervalMs, guard?.scrapeMs ?? BASE_TICK_MS);
   const windowMs = play.windowMs ?? WINDOW_MS;
   const settings = guard?.settings ?? GUARD_DEFAULTS;
-  const bounds: UserBound[] = [{ metric: 'request-success-rate', share: 1 - successMin / 100 }];
+  const boundsMs = play.latencyMaxMs === undefined ? [] : [play.latencyMaxMs];
+  const bounds: UserBound[] = [
+    { metric: 'request-success-rate', share: 1 - successMin / 100 },
+    ...boundsMs.map(upperMs => ({ metric: 'request-duration' as const, share: SLOWER_THAN_P99, upperMs })),
+  ];
   let state = startGuard({ runId: RUN, bounds, ...(guard?.history ? { history: guard.history } : {}) });
   state = guardTick(state, settings, { atMs: 0, canary: NO_PODS, primary: NO_PODS }).state;
-  const stream = createStream(world, [], random);
+  state = guardCheckpoint(state, weightsPercent[0] ?? 0);
+  const stream = createStream(world, boundsMs, random);
   const window: StreamTick[] = [];
   const sum = tally(weightsPercent[0] ?? 0);
   let [index, failed] = [0, 0];
@@ -126,18 +136,25 @@ export function playThreshold(world: World, play: ThresholdPlay): Played {
       const counted = { counters: state.progress.counters, canary: tick.canary, primary: tick.primary };
       const guarded = guardCounted(state, settings, atMs, counted);
       state = guarded.state;
-      if (guarded.verdict.kind === 'rollback') return sum.end('rollback', atMs);
+      if (guarded.verdict.kind === 'rollback') return { ...sum.end('rollback', atMs), isGuarded: true };
     }
     if (atMs % intervalMs >= tickMs) continue;
     if (failed >= threshold) return sum.end('rollback', atMs);
-    const total = window.reduce((all, { canary }) => all + canary.total, 0);
-    const failures = window.reduce((all, { canary }) => all + canary.failures, 0);
-    const isFailed = total === 0 || (1 - failures / total) * 100 < successMin;
+    const isFailed = isCheckFailed(window, successMin);
     if (isFailed) failed += 1;
     else if (index === weightsPercent.length - 1) return sum.end('promote', atMs);
     else sum.raise(weightsPercent[(index += 1)] ?? 0);
     if (guard) state = guardCheckpoint(state, weightsPercent[index] ?? 0);
   }
+}
+
+/** A p99 above a bound of the histogram is more than 1 % above that bound. No data is a failed check. */
+function isCheckFailed(window: readonly StreamTick[], successMin: number): boolean {
+  const sum = (of: (tick: StreamTick) => number) => window.reduce((all, tick) => all + of(tick), 0);
+  const total = sum(({ canary }) => canary.total);
+  const failures = sum(({ canary }) => canary.failures);
+  const slow = sum(({ canary }) => canary.slow[0] ?? 0);
+  return total === 0 || (1 - failures / total) * 100 < successMin || slow > total * SLOWER_THAN_P99;
 }
 
 function tally(weight: number) {
@@ -152,6 +169,7 @@ function tally(weight: number) {
     raise: (to: number) => weights.push(to),
     end: (outcome: Played['outcome'], ms: number): Played => ({
       outcome,
+      isGuarded: false,
       ms,
       excessFailures,
       failures,
@@ -170,6 +188,8 @@ export function playMany(runs: number, seed: number, play: (random: Uniform) => 
 export interface Summary {
   runs: number;
   rollbackShare: number;
+  /** Rolled back by the guard. */
+  guardShare: number;
   promoteShare: number;
   /** Mean seconds of the rolled back, and of the promoted ones; NaN without any. */
   rollbackSeconds: number;
@@ -190,6 +210,7 @@ export function summaryOf(runs: readonly Played[]): Summary {
   return {
     runs: runs.length,
     rollbackShare: rolledBack.length / runs.length,
+    guardShare: runs.filter(run => run.isGuarded).length / runs.length,
     promoteShare: promoted.length / runs.length,
     rollbackSeconds: mean(rolledBack, run => run.ms / 1_000),
     rollbackSecondsP95: times[Math.min(times.length - 1, Math.floor(times.length * 0.95))] ?? Number.NaN,
