@@ -107,6 +107,8 @@ const SHARED_DEVIATIONS = 1;
 const INCIDENT_FAILURES_MIN = 2;
 /** A canary that fails so many times as often as the primary does not fail for the primary's reason. */
 const OWN_REASON_FACTOR = 5;
+/** A bound that is next to nothing would wait for ever. */
+const CALM_SHARE_MIN = 0.001;
 const NONE: Counts = { total: 0, failures: 0 };
 const NO_STREAK = { evaluations: 0, canary: NONE, primary: NONE } as const;
 
@@ -269,7 +271,8 @@ function evidenceAfter(guarded: Guarded, before: GuardEvidence, look: Look): Gua
  */
 function calmAfter(before: Counts | undefined, primary: Counts, share: number): Counts | undefined {
   const calm = before && plus(before, primary);
-  return calm && (calm.total * share < 1 || isBeyond(calm, share)) ? calm : undefined;
+  const isOver = calm && calm.total * Math.max(share, CALM_SHARE_MIN) >= 1 && !isBeyond(calm, share);
+  return isOver ? undefined : calm;
 }
 
 /** Begins with an evaluation in which the canary is beyond; ends when there is no evidence any more, or in an incident. */

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { PrimaryHistory } from './history.ts';
 import { type JudgeState, judgeTick, startJudge, type Step, type Verdict } from './judge.ts';
@@ -123,6 +124,51 @@ describe('verdicts', () => {
     const step = { index: 0, weightPercent: 0, nextWeightPercent: 10 };
     const verdicts = Array.from({ length: 70 }, () => waiting.tick({ ok: 0 }, { ok: 450 }, step));
     expect(verdicts.every(({ kind }) => kind === 'hold')).toBe(true);
+  });
+});
+
+describe('whatever is counted', () => {
+  const count = fc.oneof(fc.constant(0), fc.nat(40), fc.nat(1_000_000));
+  const tick = fc.record({
+    c: count,
+    cf: count,
+    p: count,
+    pf: count,
+    ms: fc.constantFrom(1, 5_000, 600_000),
+  });
+
+  test('evidence is a number, and the first reading that crosses is the one that rolls back', () => {
+    fc.assert(
+      fc.property(fc.array(tick, { minLength: 1, maxLength: 20 }), fc.boolean(), (ticks, isLast) => {
+        const any = rollout();
+        for (const { c, cf, p, pf, ms } of ticks) {
+          const step = isLast ? LAST : FIRST;
+          const verdict = any.tick({ ok: c, failed: cf }, { ok: p, failed: pf }, step, ms);
+          const record = evidenceOf(any.state(), any.settings, step);
+          expect(record.logEvidence).toSatisfy(Number.isFinite);
+          expect(verdict.kind === 'rollback').toBe(record.logEvidence >= record.logNeeded);
+          for (const { logShown, logEvidence, canary, primary } of record.comparisons) {
+            for (const number of [logShown, logEvidence, ...Object.values(canary), ...Object.values(primary)])
+              expect(number).toSatisfy(Number.isFinite);
+            expect(canary.low).toBeLessThanOrEqual(canary.high);
+          }
+          if (verdict.kind === 'advance' || verdict.kind === 'promote')
+            expect(record.comparisons.every(one => one.logShown >= record.logShownNeeded)).toBe(true);
+        }
+      }),
+      { numRuns: 300, seed: 8 },
+    );
+  });
+
+  test('with nothing to compare, nothing rises', () => {
+    const settings = { ...JUDGE_DEFAULTS, mode: 'slo' as const, minDwellMs: 0 };
+    let state = startJudge({ runId: 'a', settings, history: NO_HISTORY });
+    for (const atMs of [1, 100_000]) {
+      const reading = { atMs, canary: pods({ c: { ok: atMs } }), primary: pods({ p: { ok: atMs } }) };
+      const judged = judgeTick(state, settings, { reading, step: FIRST });
+      expect(judged.verdict.kind).toBe('hold');
+      state = judged.state;
+    }
   });
 });
 

@@ -17,6 +17,9 @@
  * the bit; the next reading covers the gap as one long tick. A checkpoint of another run is no checkpoint: start anew
  * with the history that can be had. A state in memory that is older than the checkpoint of the status is thrown away.
  *
+ * Times are the provider's evaluation times, never the engine's clock. While a run is paused or waits at a gate, ticks go
+ * on (a pause may still roll back); what stands still is the deadline: add that time to `settings.deadlineMs`.
+ *
  * For people: `evidenceOf(state, settings)` is the machine-readable record (status, REST, report), `sentenceOf(verdict,
  * record)` the sentence (condition, event, notification).
  *
@@ -195,11 +198,13 @@ function verdictOf(state: JudgeState, progress: Progress, settings: JudgeSetting
   if (logMergedOf(state, progress) >= Math.log(1 / settings.alpha))
     return { kind: 'rollback', reason: 'Regression' };
   const isOldEnough = progress.atMs - progress.stepSinceMs >= settings.minDwellMs;
-  const isShown = state.comparisons.every(
-    ({ mustBeShown }, index) =>
-      !mustBeShown || (progress.evidence[index]?.logShownMost ?? 0) >= Math.log(1 / settings.beta),
-  );
-  if (step.weightPercent > 0 && isOldEnough && isShown && state.comparisons.length > 0)
+  const isShown =
+    state.comparisons.length > 0 &&
+    state.comparisons.every(
+      ({ mustBeShown }, index) =>
+        !mustBeShown || (progress.evidence[index]?.logShownMost ?? 0) >= Math.log(1 / settings.beta),
+    );
+  if (step.weightPercent > 0 && isOldEnough && isShown)
     return { kind: step.nextWeightPercent === undefined ? 'promote' : 'advance', reason: 'Shown' };
   if (progress.atMs - progress.startedAtMs >= settings.deadlineMs)
     return { kind: 'inconclusive', reason: 'Deadline', action: settings.onDeadline };
