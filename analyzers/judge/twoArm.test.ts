@@ -15,8 +15,8 @@ test('tickLogE.exactExpectation: E[e] <= 1 + 1e-9 under the null, over all outco
   let greatest = 0;
   let signs = 0;
   for (let configuration = 0; configuration < 200; configuration += 1) {
-    const nC = 1 + Math.floor(random.next() * 24);
-    const nP = 1 + Math.floor(random.next() * 60);
+    const nC = 1 + Math.floor(random.next() * 40);
+    const nP = 1 + Math.floor(random.next() * 120);
     const offset = random.next() < 0.2 ? 0 : random.next() * 0.1;
     const isRegression = configuration % 2 === 0;
     const primary = random.next() ** 3;
