@@ -246,7 +246,7 @@ const UNLUCKY = [
   'list pods',
 ];
 /** An apply is a patch in the log, also where it created the object; the next test shows what it needs. */
-const UNSEEN = ['create deployments'];
+const UNSEEN = ['create deployments', 'create services'];
 
 test('installed: CRDs, policy, budget and a Deployment whose pods pass the restricted pod security', async () => {
   await chart.install(rig.plane, values());
