@@ -8,7 +8,7 @@ import { createLanded } from './controller/landed.ts';
 import type { Sighting } from './controller/observe.ts';
 import { createStatusMemory } from './controller/memory.ts';
 import { createAcceptance } from './controller/acceptance.ts';
-import { conditionsIn, refusedStatus } from './controller/refusal.ts';
+import { acceptedIn, refusedStatus } from './controller/refusal.ts';
 import type { Scheduler } from './controller/scheduler.ts';
 import { createTeller, type Teller, type TellOptions } from './controller/tell.ts';
 import { INDEXES, OWNER_LABEL, type Stores, type World } from './controller/world.ts';
@@ -251,12 +251,7 @@ export function createEngine(options: EngineOptions): Engine {
   async function reportRefusal(object: KubernetesObject, problems: Problem[]): Promise<void> {
     const [problem] = problems;
     const generation = object.metadata.generation ?? 0;
-    if (
-      !problem ||
-      !options.isActive() ||
-      conditionsIn(object).some(one => one.type === 'Accepted' && one.observedGeneration === generation)
-    )
-      return;
+    if (!problem || !options.isActive() || acceptedIn(object)?.observedGeneration === generation) return;
     const at = new Date(clock.now()).toISOString();
     const message = problems
       .map(one => `${one.field ? `${one.field}: ` : ''}${one.message}`)

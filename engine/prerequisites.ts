@@ -4,7 +4,7 @@
  * or when the CRDs may have been replaced. It never ends the process: it tells whoever started it.
  */
 import type { Clock, Timer } from './clock.ts';
-import { conditionsIn, refusedStatus } from './controller/refusal.ts';
+import { acceptedIn, refusedStatus } from './controller/refusal.ts';
 import type { Problem } from './core/observation.ts';
 import type { Log } from './engine.ts';
 import type { RequestInfo } from './kubernetes/client.ts';
@@ -239,7 +239,7 @@ function mayBeTold({ metadata }: KubernetesObject, lack: Lack): boolean {
 }
 
 function isTold(object: KubernetesObject, lack: Lack): boolean {
-  const accepted = conditionsIn(object).find(one => one.type === 'Accepted');
+  const accepted = acceptedIn(object);
   return accepted?.reason === lack.reason && accepted.message === lack.message;
 }
 

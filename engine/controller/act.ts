@@ -6,7 +6,7 @@ import { STATUS_BYTES_MAX } from '../api/status.ts';
 import type { Action } from '../core/decision.ts';
 import { retakeAway } from '../core/fence.ts';
 import * as resources from '../kubernetes/resources.ts';
-import { ApiError, type ApiClient } from '../kubernetes/types.ts';
+import { ABSENT_VERSION, ApiError, type ApiClient } from '../kubernetes/types.ts';
 import { primaryOf, targetPatch, unmarkPatch } from '../workloads/deployment.ts';
 import { revisionName, storedRevision } from '../workloads/revisions.ts';
 import { apexPatch, primarySelector, targetSelector } from '../workloads/service.ts';
@@ -20,11 +20,6 @@ export type Outcome =
   | { kind: 'conflict'; action: Action['kind'] }
   | { kind: 'failed'; action: Action['kind']; error: ApiError };
 
-/**
- * An apply under it makes an object that is not there, and meets a conflict where there is one: no object has it. Somebody
- * may have adopted the workload since it was looked for.
- */
-const ABSENT_VERSION = '1';
 /** When the stored template was needed again, milliseconds since the epoch; nobody reads it. */
 const STORED_AGAIN_ANNOTATION = 'serin.dev/stored-again';
 /** A take-away meets at most this many newer versions of the route before it gives up until the next tick. */

@@ -4,7 +4,7 @@
  * traffic, or of a stage that another has reached, and not yet of the pods that it is for. It reads what the decision
  * rests on, only where the cache of it may be too old, and never stands in the way for long.
  */
-import type { Decision } from '../core/decision.ts';
+import { type Decision, isTakeAway } from '../core/decision.ts';
 import * as resources from '../kubernetes/resources.ts';
 import { ApiError, type KubernetesObject } from '../kubernetes/types.ts';
 import type { Sighting } from './observe.ts';
@@ -93,10 +93,11 @@ export async function lookAgain(world: World, sighting: Sighting, decision: Deci
   const doubts = doubtsOf(world, sighting, decision);
   if (doubts.length === 0) return 'stands';
   // Traffic that may go to nothing, or to what was never judged, is taken away in the end. Nothing else ends on a guess.
-  const untilMs = world.clock.now() + (isTakeAway(sighting, decision) ? UNSURE_MS_MAX : 0);
+  const untilMs = world.clock.now() + (isTakeAway(sighting.observation, decision) ? UNSURE_MS_MAX : 0);
   for (;;) {
     if (await haveLooked(doubts, world, sighting)) return 'changed';
-    if (world.clock.now() >= untilMs) return isTakeAway(sighting, decision) ? 'stands' : 'unknown';
+    if (world.clock.now() >= untilMs)
+      return isTakeAway(sighting.observation, decision) ? 'stands' : 'unknown';
     await world.clock.sleep(RETRY_MS);
   }
 }
@@ -115,10 +116,6 @@ async function haveLooked(doubts: readonly Doubt[], world: World, sighting: Sigh
   } finally {
     timer.cancel();
   }
-}
-
-function isTakeAway({ observation }: Sighting, { actions: [first] }: Decision): boolean {
-  return first?.kind === 'route' && first.mode === 'lower' && (observation.route?.canaryWeight ?? 0) > 0;
 }
 
 async function lookAt(doubt: Doubt, world: World, sighting: Sighting, signal: AbortSignal): Promise<void> {

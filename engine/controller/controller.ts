@@ -4,19 +4,19 @@
  */
 import type { Canary } from '../api/decode.ts';
 import { decide, decideUrgent } from '../core/decide.ts';
-import type { Decision } from '../core/decision.ts';
+import { type Decision, isTakeAway } from '../core/decision.ts';
 import { decideInSilence } from '../core/silence.ts';
 import { isRunning, parseTime } from '../core/facts.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
 import { isAllReady } from '../core/readiness.ts';
 import { ApiError, objectKey, type KubernetesObject } from '../kubernetes/types.ts';
-import { primaryName } from '../workloads/deployment.ts';
 import { refusedPrimary } from '../workloads/inspect.ts';
 import { act, type Outcome } from './act.ts';
+import { createCanaryIndex } from './canaryIndex.ts';
 import { lookAgain } from './confirm.ts';
 import { createHeldWrites } from './heldWrites.ts';
 import { observe, type Sighting } from './observe.ts';
-import { createPace, isTakeAway } from './pace.ts';
+import { createPace } from './pace.ts';
 import { alertsTo, refersTo } from './references.ts';
 import { createScalers } from './scalers.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -89,7 +89,7 @@ export function createController(parts: Parts): Controller {
   const chains = new Map<string, Promise<unknown>>();
   /** Canaries whose traffic is being taken away on a watch event; whoever comes after them waits. */
   const takeAways = new Map<string, Promise<unknown>>();
-  const index = createIndex();
+  const index = createCanaryIndex();
   const pace = createPace(() => clock.now());
   const heldWrites = createHeldWrites(() => clock.now());
 
@@ -176,7 +176,24 @@ export function createController(parts: Parts): Controller {
     const times = heldWrites.of(key).map(one => one.untilMs);
     if (services.waitsUntil !== undefined) times.push(services.waitsUntil);
     const open = times.map(time => time - clock.now()).filter(leftMs => leftMs > 0);
-    return open.length === 0 ? next : Math.min(next ?? Infinity, ...open);
+    return sooner(next, open.length === 0 ? undefined : Math.min(...open));
+  }
+
+  /** Observe and decide, a second time where the first rested on caches that may be too old (`confirm.ts`). */
+  async function consider(
+    key: string,
+    decideNow: (observation: Observation) => Decision | undefined,
+    judgement?: Judgement,
+  ): Promise<{ sighting: Sighting; decision: Decision } | 'unknown' | undefined> {
+    const once = () => {
+      const sighting = look(key, judgement);
+      const decision = sighting && decideNow(sighting.observation);
+      return sighting && decision && { sighting, decision };
+    };
+    const first = once();
+    const confirmation = first && (await lookAgain(world, first.sighting, first.decision));
+    if (confirmation === 'unknown') return 'unknown';
+    return confirmation === 'changed' ? once() : first;
   }
 
   /** One observe, decide, act. The answer names the arm when metrics are wanted first. */
@@ -185,17 +202,10 @@ export function createController(parts: Parts): Controller {
     mode: TickMode,
     judgement?: Judgement,
   ): Promise<{ next: number | undefined | 'again' } | { measure: 'canary' | 'primary'; sighting: Sighting }> {
-    const decideNow = mode === 'lowerOnly' ? decideInSilence : decide;
-    let sighting = look(key, judgement);
-    if (!sighting) return { next: undefined };
-    let decision = decideNow(sighting.observation);
-    const confirmation = await lookAgain(world, sighting, decision);
-    if (confirmation === 'unknown') return { next: CONFLICT_RETRY_MS };
-    if (confirmation === 'changed') {
-      sighting = look(key, judgement);
-      if (!sighting) return { next: undefined };
-      decision = decideNow(sighting.observation);
-    }
+    const considered = await consider(key, mode === 'lowerOnly' ? decideInSilence : decide, judgement);
+    if (considered === 'unknown') return { next: CONFLICT_RETRY_MS };
+    if (!considered) return { next: undefined };
+    const { sighting, decision } = considered;
     if (decision.measure) return { measure: decision.measure, sighting };
     const next = await carryOut(key, sighting, decision);
     return { next: next === 'again' ? next : untilServices(key, sighting, next) };
@@ -279,15 +289,9 @@ export function createController(parts: Parts): Controller {
     const first = sighting && decideUrgent(sighting.observation);
     if (!sighting || !first) return;
     const work = async () => {
-      let now = look(key);
-      let decision = now && decideUrgent(now.observation);
-      const confirmation = now && decision && (await lookAgain(world, now, decision));
-      if (confirmation === 'unknown') return;
-      if (confirmation === 'changed') {
-        now = look(key);
-        decision = now && decideUrgent(now.observation);
-      }
-      if (now && decision) await carryOut(key, now, decision);
+      const considered = await consider(key, decideUrgent);
+      if (considered && considered !== 'unknown')
+        await carryOut(key, considered.sighting, considered.decision);
     };
     const failed = (error: unknown) => listener.failed(key, String(error));
     if (!isTakeAway(sighting.observation, first) || takeAways.has(key)) {
@@ -370,9 +374,9 @@ function sooner(first: number | undefined, second: number | undefined): number |
 }
 
 /** 0: traffic has to leave. 1: a rollout goes on. 2: everything else. */
-function urgencyOf({ status, route }: Observation, decision: Decision): 0 | 1 | 2 {
-  const isTakeAway = decision.actions.some(action => action.kind === 'route' && action.mode === 'lower');
-  if (isTakeAway && (route?.canaryWeight ?? 0) > 0) return 0;
+function urgencyOf(observation: Observation, decision: Decision): 0 | 1 | 2 {
+  if (isTakeAway(observation, decision)) return 0;
+  const { status } = observation;
   return status.phase !== undefined && isRunning(status.phase) ? 1 : 2;
 }
 
@@ -383,31 +387,4 @@ function waitingSince({ status, target, primary }: Observation): number | undefi
   if (status.phase === 'Promoting' && primary && !isAllReady(primary, primary.revision))
     return parseTime(status.stageSince);
   return undefined;
-}
-
-/** From the name of a watched object to the canaries that it concerns. */
-function createIndex() {
-  const keysByName = new Map<string, Set<string>>();
-  const namesByKey = new Map<string, string[]>();
-  function remove(key: string): void {
-    for (const name of namesByKey.get(key) ?? []) keysByName.get(name)?.delete(key);
-    namesByKey.delete(key);
-  }
-  return {
-    set(key: string, canary: KubernetesObject) {
-      const target: string | undefined = canary.spec?.targetRef?.name;
-      if (target === undefined) return;
-      const apex: string = canary.spec?.service?.name ?? target;
-      const namespace = canary.metadata.namespace ?? '';
-      const names = [target, primaryName(target), apex, `${apex}-primary`, `${apex}-canary`].map(
-        name => `${namespace}/${name}`,
-      );
-      if (namesByKey.get(key)?.join() === names.join()) return;
-      remove(key);
-      namesByKey.set(key, names);
-      for (const name of names) keysByName.set(name, (keysByName.get(name) ?? new Set()).add(key));
-    },
-    remove,
-    find: (namespace: string, name: string): string[] => [...(keysByName.get(`${namespace}/${name}`) ?? [])],
-  };
 }

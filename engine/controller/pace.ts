@@ -3,7 +3,7 @@
  * write of one waking the other: what is carried out over a decision of somebody else counts double. It never holds back
  * what takes traffic away, decides nothing, and keeps only numbers.
  */
-import type { Decision } from '../core/decision.ts';
+import { type Decision, isTakeAway } from '../core/decision.ts';
 import type { Observation } from '../core/observation.ts';
 
 export interface Pace {
@@ -55,12 +55,6 @@ export function createPace(now: () => number): Pace {
       return 0;
     },
   };
-}
-
-/** It takes traffic off a canary that has some. */
-export function isTakeAway({ route }: Observation, { actions }: Decision): boolean {
-  const [first] = actions;
-  return first?.kind === 'route' && first.mode !== 'raise' && (route?.canaryWeight ?? 0) > 0;
 }
 
 function epochOf({ actions }: Decision): number {

@@ -5,7 +5,7 @@
 import type { Condition, Phase } from '../api/status.ts';
 import type { Reason } from '../api/reasons.ts';
 import type { Problem } from './observation.ts';
-import { type Facts, formatTime, isRunning, parseTime } from './facts.ts';
+import { type Facts, formatTime, isRunning, parseTime, progressingOf } from './facts.ts';
 import { isContested } from './contest.ts';
 import { canaryHasEndpoint, primaryHasEndpoint } from './readiness.ts';
 import type { Said, StatusPatch } from './write.ts';
@@ -100,7 +100,7 @@ function contested(f: Facts, status: StatusPatch): Wanted {
 export function conditionsOf(f: Facts, status: StatusPatch, said: Said | undefined): Condition[] {
   const phase = status.phase ?? 'Initializing';
   const previous = f.status.conditions ?? [];
-  const kept = previous.find(one => one.type === 'Progressing');
+  const kept = progressingOf(f);
   const reason = said?.reason ?? kept?.reason ?? phase;
   const message = said?.message ?? kept?.message ?? '';
   const isStalled = reason === 'Stalled';

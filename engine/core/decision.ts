@@ -5,6 +5,7 @@
 import type { CanaryStatus, Transition } from '../api/status.ts';
 import type { Split, Stamp } from '../../steppers/stepper.ts';
 import type { Reason } from '../api/reasons.ts';
+import type { Observation } from './observation.ts';
 
 export type Action =
   /** Creates the finalizer, before anything else of the world is touched. */
@@ -47,4 +48,10 @@ export interface Decision {
   hold?: { reason: Reason; message: string };
   /** Milliseconds until the next look; undefined: only when woken. */
   nextTickMs: number | undefined;
+}
+
+/** It takes traffic off a canary that has some. */
+export function isTakeAway({ route }: Observation, { actions }: Decision): boolean {
+  const [first] = actions;
+  return first?.kind === 'route' && first.mode !== 'raise' && (route?.canaryWeight ?? 0) > 0;
 }

@@ -2,8 +2,8 @@
  * What the rules ask of an observation again and again, computed once: the epochs and weights of the fence, the run,
  * the revisions, and the clock marks in the status. Pure; every rule takes the same `Facts`.
  */
-import type { CanaryStatus, Phase, Run } from '../api/status.ts';
-import type { Observation } from './observation.ts';
+import type { CanaryStatus, Condition, Phase, Run } from '../api/status.ts';
+import type { Judgement, Observation } from './observation.ts';
 import { parseRunId, type RunIdentity } from './run.ts';
 
 export interface Facts {
@@ -112,6 +112,18 @@ export function parseTime(text: string | undefined): number {
 
 export function formatTime(ms: number): string {
   return new Date(ms).toISOString();
+}
+
+/** What the metrics said of this run on this arm, under the route as it is now; every other verdict is void. */
+export function judgementOf(f: Facts, run: Run, arm: Judgement['arm']): Judgement | undefined {
+  const { judgement } = f.o;
+  const isForThis = judgement?.arm === arm && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
+  return isForThis ? judgement : undefined;
+}
+
+/** What people were told last of how the run stands. */
+export function progressingOf(f: Facts): Condition | undefined {
+  return f.status.conditions?.find(one => one.type === 'Progressing');
 }
 
 /** A rollout is under way, its clean-up included. */

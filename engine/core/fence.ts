@@ -3,23 +3,10 @@
  * after a crash, a lost reply or a second engine. Every clause was model-checked; change one only with a model.
  */
 import type { ObservedRoute, Stamp } from '../../steppers/stepper.ts';
-import type { Facts } from './facts.ts';
-import { hasRouteMoved, isNewerThan, isReverted } from './facts.ts';
+import { type Facts, formatTime, hasRouteMoved, isNewerThan, isReverted } from './facts.ts';
 import { canaryHasEndpoint } from './readiness.ts';
-import {
-  act,
-  freshRun,
-  hold,
-  lower,
-  newRun,
-  recorded,
-  say,
-  type StatusPatch,
-  type Unnamed,
-  write,
-} from './write.ts';
+import { act, freshRun, hold, lower, newRun, recorded, say, stage, type Unnamed, write } from './write.ts';
 import { takenBackBy } from './contest.ts';
-import { formatTime } from './facts.ts';
 
 /**
  * The route carries traffic for another run than the status speaks of: one of the two caches is old. The cause is
@@ -47,11 +34,9 @@ export function strandedRun(f: Facts): Unnamed | undefined {
  * a new stamp, and whatever runs begins again from there, with its own cause. It is no end of the run.
  */
 function disowned(f: Facts): Unnamed {
-  const { phase, stage } = f.status;
   // Under a newer epoch it may be a deletion's, of which this status does not tell yet: this write meets it then.
   if (f.routeEpoch > f.statusEpoch && canaryHasEndpoint(f.o)) return write(f, {}, []);
-  const back: StatusPatch =
-    phase === 'Promoting' && stage !== 'back' ? { stage: 'back', stageSince: formatTime(f.o.now) } : {};
+  const back = f.status.phase === 'Promoting' && f.status.stage !== 'back' ? stage(f, 'back') : {};
   const message = `The route gave the canary ${f.routeWeight} % under no stamp of a run; its traffic is taken away.`;
   return lower(f, 0, '', { ...takenBackBy(f, 'the weights of the route'), ...back }, [
     say('RouteRestored', 'warn', message),
@@ -79,7 +64,7 @@ export function followRoute(f: Facts): Unnamed | undefined {
   const isActive = phase === 'Progressing' || phase === 'Waiting' || phase === 'WaitingPromotion';
   if (end === '' || !f.run || f.routeRunId !== f.run.id) return write(f, followed, []);
   if (phase === 'Promoting' && end !== 'promoted' && f.status.stage !== 'back') {
-    return write(f, { ...followed, stage: 'back', stageSince: formatTime(f.o.now) }, [
+    return write(f, { ...followed, ...stage(f, 'back') }, [
       say(
         'GoingBack',
         'error',

@@ -6,8 +6,7 @@ import type { Run } from '../api/status.ts';
 import { refusal } from './commands.ts';
 import { type Facts, formatTime, isNewerThan, parseTime } from './facts.ts';
 import { primaryHasEndpoint } from './readiness.ts';
-import { stage } from './wayBack.ts';
-import { restamp, say, type StatusPatch, type Unnamed, write } from './write.ts';
+import { restamp, say, stage, type StatusPatch, type Unnamed, write } from './write.ts';
 
 /** What a `skip` command needs to know. */
 function queuedRevision(f: Facts): string | undefined {

@@ -13,13 +13,24 @@ import {
   raise,
   release,
   say,
+  still,
   touchTarget,
   type Unnamed,
   until,
+  withoutValue,
   withTrouble,
   write,
 } from './write.ts';
-import { type Facts, formatTime, hasRouteMoved, isSettled, nextCheckAt, parseTime } from './facts.ts';
+import {
+  type Facts,
+  formatTime,
+  hasRouteMoved,
+  isSettled,
+  judgementOf,
+  nextCheckAt,
+  parseTime,
+  progressingOf,
+} from './facts.ts';
 import { resizePrimary } from './repair.ts';
 import { endRun } from './takeAway.ts';
 import { isAllReady, isPinned, isPrimaryReady, mayCarry, runsOnly } from './readiness.ts';
@@ -49,12 +60,7 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
   if (target.observedGeneration < target.generation) {
     // Its controller is about to write: a patch under the version that is cached would be in vain.
     const message = `Deployment ${settings.targetName} has not been looked at by its controller yet.`;
-    return {
-      actions: [],
-      transitions: [],
-      hold: { reason: 'CanaryNotReady', message },
-      nextTickMs: until(f, podsDeadline(f, run)) || undefined,
-    };
+    return still('CanaryNotReady', message, until(f, podsDeadline(f, run)) || undefined);
   }
   const resized = resizePrimary(f);
   if (resized) return resized;
@@ -75,16 +81,7 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
     // It stands still while a person has paused the run.
     if (f.status.paused?.revision === run.revision)
       return awaitPods(f, 'Paused', `${pausedBy(f)} ${message}`, undefined);
-    if (f.o.now >= deadline)
-      return endRun(
-        f,
-        'unready',
-        say(
-          'DeadlineExceeded',
-          'error',
-          `${withTrouble(f, message)} The deadline of ${settings.progressDeadlineMs / 1000} s has passed.`,
-        ),
-      );
+    if (f.o.now >= deadline) return deadlineExceeded(f, message);
     return awaitPods(f, 'CanaryNotReady', message, until(f, deadline));
   }
   // With the replicas that a release brought along, so that from here on any other number is somebody's wish.
@@ -113,14 +110,17 @@ function obstacle(f: Facts, run: Run, weight: number): Unnamed | undefined {
 /** Pods that were ready once are waited for as long as those that never were; then the run ends. */
 function awaitCanary(f: Facts): Unnamed {
   const message = 'The canary has too few ready pods.';
-  const isHeld = f.status.conditions?.find(one => one.type === 'Progressing')?.reason === 'CanaryNotReady';
+  const isHeld = progressingOf(f)?.reason === 'CanaryNotReady';
   const told = f.status.transitions?.findLast(one => one.reason === 'CanaryNotReady');
   const since = isHeld && told ? parseTime(told.at) : f.o.now;
   const deadline = since + f.o.settings.progressDeadlineMs;
   if (f.o.now < deadline) return hold(f, 'CanaryNotReady', message, until(f, deadline));
+  return deadlineExceeded(f, message);
+}
+
+function deadlineExceeded(f: Facts, message: string): Unnamed {
   const passed = `The deadline of ${f.o.settings.progressDeadlineMs / 1000} s has passed.`;
-  const text = `${withTrouble(f, message)} ${passed}`;
-  return endRun(f, 'unready', say('DeadlineExceeded', 'error', text));
+  return endRun(f, 'unready', say('DeadlineExceeded', 'error', `${withTrouble(f, message)} ${passed}`));
 }
 
 /** A raise that was recorded and never reached the route: finished with the status's own epoch, or judged again. */
@@ -167,12 +167,7 @@ export function progress(f: Facts): Unnamed {
 
 /** That it was paused has been written with the command: it is not said a second time. */
 function pausedHold(f: Facts): Unnamed {
-  return {
-    actions: [],
-    transitions: [],
-    hold: { reason: 'Paused', message: pausedBy(f) },
-    nextTickMs: undefined,
-  };
+  return still('Paused', pausedBy(f), undefined);
 }
 
 function pausedBy(f: Facts): string {
@@ -187,12 +182,7 @@ function firstStep(f: Facts, run: Run): Unnamed {
   if (target && target.observedGeneration < target.generation) {
     // Its controller is about to note the pause: the touch before the first traffic would be in vain.
     const message = 'The pause of the target has not been noted by its controller yet.';
-    return {
-      actions: [],
-      transitions: [],
-      hold: { reason: 'CanaryNotReady', message },
-      nextTickMs: NOTED_MS,
-    };
+    return still('CanaryNotReady', message, NOTED_MS);
   }
   const weight = nextStep(f.o.settings.steps, 0);
   if (weight === undefined) throw new Error('settings have at least one step');
@@ -212,24 +202,17 @@ function firstStep(f: Facts, run: Run): Unnamed {
 
 /** Judges when the interval is over. The caller has ruled out that the route moved. */
 function check(f: Facts, run: Run, dueAt: number): Unnamed {
-  const { settings, judgement, now } = f.o;
+  const { settings, now } = f.o;
   const waits =
     settings.metrics.length === 0
       ? 'No metric is configured; the step waits for its interval.'
       : 'The next check is due.';
-  const isForThis =
-    judgement?.arm === 'canary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
+  const judgement = judgementOf(f, run, 'canary');
   // Another worker may have judged this interval while the queries ran: it counts once.
-  if (now < dueAt)
-    return {
-      actions: [],
-      transitions: [],
-      hold: { reason: 'Waiting', message: waits },
-      nextTickMs: until(f, dueAt),
-    };
-  if (!isForThis && settings.metrics.length > 0)
+  if (now < dueAt) return still('Waiting', waits, until(f, dueAt));
+  if (!judgement && settings.metrics.length > 0)
     return { actions: [], transitions: [], measure: 'canary', nextTickMs: settings.intervalMs };
-  const checks = isForThis ? judgement.checks : [];
+  const checks = judgement?.checks ?? [];
   const { verdict, noData, errors } = judge(checks, settings, run);
   // The pass that a recorded raise rests on is void once a later check has said anything else.
   const { passedEpoch: _passedEpoch, ...before } = run;
@@ -267,11 +250,7 @@ function inconclusive(
     const text = `Revision ${run.revision} is rolled back: the budget for checks without a value is spent. ${verdict.message}`;
     return endRun(f, 'failed', say('RolledBack', 'error', text), undefined, { ...patch, run });
   }
-  const reason = verdict.isSpent ? 'Stalled' : verdict.reason;
-  const old = f.status.conditions?.find(one => one.type === 'Progressing');
-  // One warning for each series: an unchanged reason is not told again.
-  const said = old?.reason === reason ? [] : [say(reason, 'warn', verdict.message)];
-  return write(f, { ...patch, run }, said, [], intervalMs);
+  return write(f, { ...patch, run }, withoutValue(f, verdict, verdict.message), [], intervalMs);
 }
 
 function passed(f: Facts, run: Run, patch: StatusPatch): Unnamed {

@@ -14,17 +14,18 @@ import {
   lower,
   raise,
   say,
+  stage,
   touchTarget,
   type Unnamed,
   until,
   withTrouble,
   write,
 } from './write.ts';
-import { type Facts, formatTime, nextCheckAt, parseTime } from './facts.ts';
+import { type Facts, formatTime, judgementOf, nextCheckAt, parseTime } from './facts.ts';
 import { isAllReady, isPinned, lackOf, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
 import { watchPrimary } from './watch.ts';
-import { goBack, stage, toBack } from './wayBack.ts';
+import { goBack, toBack } from './wayBack.ts';
 
 export function promote(f: Facts): Unnamed {
   const { run } = f;
@@ -171,12 +172,12 @@ function skip(f: Facts, run: Run): Unnamed {
 
 /** While the canary has weight it is judged on: a check that fails often enough sends the promotion back. */
 function judgeOn(f: Facts, run: Run, arm: 'canary'): Unnamed | undefined {
-  const { settings, judgement, now } = f.o;
+  const { settings, now } = f.o;
   if (f.routeWeight === 0 || settings.metrics.length === 0 || settings.skipAnalysis) return undefined;
-  const isForThis = judgement?.arm === arm && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
+  const judgement = judgementOf(f, run, arm);
   const dueAt = nextCheckAt(f, run);
   if (now < dueAt) return undefined;
-  if (!isForThis) return { actions: [], transitions: [], measure: arm, nextTickMs: settings.intervalMs };
+  if (!judgement) return { actions: [], transitions: [], measure: arm, nextTickMs: settings.intervalMs };
   const { verdict, noData, errors } = judge(judgement.checks, settings, run);
   const checked = { ...run, checkedAt: formatTime(now), noData, errors };
   const patch: StatusPatch = { checks: judgement.checks, run: checked };

@@ -4,9 +4,20 @@
  * stands before them.
  */
 import type { StatusPatch } from './write.ts';
-import { freshRun, hold, lower, newRun, recorded, say, type Said, type Unnamed, write } from './write.ts';
+import {
+  freshRun,
+  hold,
+  lower,
+  newRun,
+  recorded,
+  say,
+  type Said,
+  stage,
+  type Unnamed,
+  write,
+} from './write.ts';
 import { takenBackBy } from './contest.ts';
-import { type Facts, formatTime, hasRouteMoved, isNewerThan, isReverted, isTargetBehind } from './facts.ts';
+import { type Facts, hasRouteMoved, isNewerThan, isReverted, isTargetBehind } from './facts.ts';
 import { canaryHasEndpoint, isPinned, primaryHasEndpoint } from './readiness.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 
@@ -65,8 +76,7 @@ export function unready(f: Facts): Unnamed | undefined {
   if (isAnalysing(f)) return endRun(f, 'unready', said);
   if (f.status.phase === 'Terminating') return undefined;
   if (f.status.phase !== 'Promoting') return strayed(f);
-  const back: StatusPatch =
-    f.status.stage === 'back' ? {} : { stage: 'back', stageSince: formatTime(f.o.now) };
+  const back = f.status.stage === 'back' ? {} : stage(f, 'back');
   return lower(f, 0, 'unready', back, [said]);
 }
 
@@ -99,8 +109,7 @@ export function unpinned(f: Facts): Unnamed | undefined {
     );
   }
   const message = 'The target runs other pods than the revision that is judged; its traffic is taken away.';
-  const back: StatusPatch =
-    f.status.phase === 'Promoting' ? { stage: 'back', stageSince: formatTime(f.o.now) } : {};
+  const back = f.status.phase === 'Promoting' ? stage(f, 'back') : {};
   return lower(f, 0, '', back, [say('CanaryLost', 'error', message)]);
 }
 
@@ -144,8 +153,7 @@ export function giveUpPromotion(f: Facts): Unnamed | undefined {
     ? `${command.by} aborted the promotion of ${f.run.revision}${command.reason ? `: ${command.reason}` : ''}.`
     : `The target is back at the promoted revision ${f.goodRevision} while ${f.run.revision} was promoted.`;
   const patch = {
-    stage: 'back' as const,
-    stageSince: formatTime(f.o.now),
+    ...stage(f, 'back'),
     ...(isAborted ? { handledCommand: command.id } : {}),
   };
   return write(f, patch, [say(isAborted ? 'Aborted' : 'Reverted', 'warn', message)]);

@@ -4,11 +4,11 @@
  */
 import type { CheckResult, RevisionRef, Run } from '../api/status.ts';
 import { targetRelease } from './cleanUp.ts';
-import { type Facts, formatTime, parseTime } from './facts.ts';
+import { type Facts, formatTime, judgementOf, parseTime } from './facts.ts';
 import { isAllReady, lackOf, primaryHasEndpoint } from './readiness.ts';
 import { judge } from './verdict.ts';
 import { bridge, mayReturn, toBack } from './wayBack.ts';
-import { act, type Said, say, type StatusPatch, type Unnamed, until, write } from './write.ts';
+import { act, type Said, say, type StatusPatch, type Unnamed, until, withoutValue, write } from './write.ts';
 
 /** What the status says of a weight that somebody else took away, or of a raise that never landed. */
 function atZero(f: Facts): StatusPatch {
@@ -60,16 +60,15 @@ type Watched =
  * whoever promoted by command has decided without them already.
  */
 function judgePrimary(f: Facts, run: Run, bakedAt: number): Watched {
-  const { settings, judgement, now } = f.o;
+  const { settings, now } = f.o;
   const waits = (decision: Unnamed): Watched => ({ kind: 'waits', decision });
   const hasLooked = parseTime(run.checkedAt) >= bakedAt;
   const dueAt = hasLooked ? parseTime(run.checkedAt) + settings.intervalMs : bakedAt;
   if (now < dueAt) return waits(act([], until(f, dueAt)));
   if (settings.skipAnalysis || settings.metrics.every(metric => metric.kind === 'custom'))
     return { kind: 'over' };
-  const isForThis =
-    judgement?.arm === 'primary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
-  if (!isForThis)
+  const judgement = judgementOf(f, run, 'primary');
+  if (!judgement)
     return waits({ actions: [], transitions: [], measure: 'primary', nextTickMs: settings.intervalMs });
   const before = hasLooked ? run : { ...run, noData: 0, errors: 0 };
   const { verdict, noData, errors } = judge(judgement.checks, settings, before);
@@ -80,10 +79,7 @@ function judgePrimary(f: Facts, run: Run, bakedAt: number): Watched {
     return { kind: 'over', checks, message: `It was not judged as primary: ${verdict.message}.` };
   if (verdict.isSpent && settings.onStalled === 'rollback')
     return waits(failedWatch(f, run, `the budget for checks without a value is spent; ${verdict.message}`));
-  const reason = verdict.isSpent ? 'Stalled' : verdict.reason;
-  const old = f.status.conditions?.find(one => one.type === 'Progressing');
-  const said =
-    old?.reason === reason ? [] : [say(reason, 'warn', `The new primary is watched on: ${verdict.message}.`)];
+  const said = withoutValue(f, verdict, `The new primary is watched on: ${verdict.message}.`);
   const checked = { ...run, checkedAt: formatTime(now), noData, errors };
   return waits(write(f, { checks, run: checked }, said, [], settings.intervalMs));
 }

@@ -3,24 +3,9 @@
  * keeps its share until that is ready. It writes no other template.
  */
 import type { Run } from '../api/status.ts';
-import { type Facts, formatTime, isNewerThan, isReverted, parseTime } from './facts.ts';
+import { type Facts, isNewerThan, isReverted, parseTime } from './facts.ts';
 import { isAllReady, mayCarry, primaryHasEndpoint } from './readiness.ts';
-import {
-  fenced,
-  hold,
-  lower,
-  raise,
-  recorded,
-  say,
-  type StatusPatch,
-  type Unnamed,
-  until,
-  write,
-} from './write.ts';
-
-export function stage(f: Facts, name: 'primary' | 'shift' | 'bake' | 'back' | 'skip'): StatusPatch {
-  return { stage: name, stageSince: formatTime(f.o.now) };
-}
+import { fenced, hold, lower, raise, recorded, say, stage, type Unnamed, until, write } from './write.ts';
 
 export function toBack(f: Facts, message: string): Unnamed {
   return write(f, stage(f, 'back'), [say('GoingBack', 'error', message)]);

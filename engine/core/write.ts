@@ -14,7 +14,7 @@ import type { Reason } from '../api/reasons.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 import { AGAIN_MS, conditionsOf } from './conditions.ts';
 import type { Action, Decision } from './decision.ts';
-import { type Facts, formatTime, isSettled, isTargetBehind, parseTime } from './facts.ts';
+import { type Facts, formatTime, isSettled, isTargetBehind, parseTime, progressingOf } from './facts.ts';
 import { formatRunId } from './run.ts';
 import { primaryHasEndpoint } from './readiness.ts';
 
@@ -209,21 +209,14 @@ export function hold(
   nextTickMs: number | undefined,
   patch: StatusPatch = {},
 ): Unnamed {
-  const old = f.status.conditions?.find(one => one.type === 'Progressing');
+  const old = progressingOf(f);
   const isNew = old?.reason !== reason || old.message !== message;
   const isPatched = Object.entries(patch).some(
     ([key, value]) => f.status[key as keyof CanaryStatus] !== value,
   );
   const againMs = isNew && !isPatched ? untilSaidAgain(f, reason, message) : 0;
-  if (againMs > 0)
-    return {
-      actions: [],
-      transitions: [],
-      hold: { reason, message },
-      nextTickMs: Math.min(againMs, nextTickMs ?? againMs),
-    };
-  if ((!isNew && !isPatched) || !isSettled(f))
-    return { actions: [], transitions: [], hold: { reason, message }, nextTickMs };
+  if (againMs > 0) return still(reason, message, Math.min(againMs, nextTickMs ?? againMs));
+  if ((!isNew && !isPatched) || !isSettled(f)) return still(reason, message, nextTickMs);
   const severity = reason === 'Waiting' ? 'info' : 'warn';
   const { status, transitions } = nextStatus(f, patch, [say(reason, severity, message)]);
   return { actions: [{ kind: 'status', status }], transitions, hold: { reason, message }, nextTickMs };
@@ -239,6 +232,21 @@ function untilSaidAgain(f: Facts, reason: Reason, message: string): number {
   return Math.max(0, parseTime(last.at) + AGAIN_MS - f.o.now);
 }
 
+/** One warning for each series of checks without a value: an unchanged reason is not told again. */
+export function withoutValue(
+  f: Facts,
+  verdict: { reason: 'NoData' | 'ProviderError'; isSpent: boolean },
+  message: string,
+): Said[] {
+  const reason = verdict.isSpent ? 'Stalled' : verdict.reason;
+  return progressingOf(f)?.reason === reason ? [] : [say(reason, 'warn', message)];
+}
+
+/** Nothing moves, and it is no news: nothing is written of it. */
+export function still(reason: Reason, message: string, nextTickMs: number | undefined): Unnamed {
+  return { actions: [], transitions: [], hold: { reason, message }, nextTickMs };
+}
+
 /** How often pods that do not become ready are looked at, milliseconds. */
 const TROUBLE_MS = 10_000;
 
@@ -250,7 +258,7 @@ export function awaitPods(f: Facts, reason: Reason, message: string, untilMs: nu
   const nextTickMs = Math.max(1, Math.min(untilMs ?? TROUBLE_MS, TROUBLE_MS));
   const [trouble] = f.o.troubles ?? [];
   if (trouble) return hold(f, trouble.reason as Reason, withTrouble(f, message), nextTickMs);
-  return { actions: [], transitions: [], hold: { reason, message }, nextTickMs };
+  return still(reason, message, nextTickMs);
 }
 
 /** The sentence, and why it is so when that is known. */
@@ -286,6 +294,11 @@ export function freshRun(run: Run): StatusPatch {
     checks: undefined,
     paused: undefined,
   };
+}
+
+/** A promotion comes to this stage now. */
+export function stage(f: Facts, name: NonNullable<CanaryStatus['stage']>): StatusPatch {
+  return { stage: name, stageSince: formatTime(f.o.now) };
 }
 
 /** The history with the run that ends now in front. */

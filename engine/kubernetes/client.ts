@@ -12,6 +12,7 @@ import { decodeWatch } from './watchStream.ts';
 import {
   type ApiClient,
   ApiError,
+  FIELD_MANAGER,
   type HttpRequest,
   type HttpResponse,
   type KubernetesObject,
@@ -170,7 +171,7 @@ const patchContentTypes = {
 };
 
 function clientOver(exchange: Exchange, options: ApiClientOptions): ApiClient {
-  const fieldManager = options.fieldManager ?? 'serin';
+  const fieldManager = options.fieldManager ?? FIELD_MANAGER;
 
   function patch(
     how: keyof typeof patchContentTypes,

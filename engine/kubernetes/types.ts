@@ -154,6 +154,15 @@ export interface PatchOptions extends WriteOptions {
   subresource?: 'status' | 'scale';
 }
 
+/** Whose name stands in the managed fields of what the engine writes. */
+export const FIELD_MANAGER = 'serin';
+
+/**
+ * An apply under it makes an object that is not there, and meets a conflict where there is one: no object has it. Somebody
+ * may have made it since it was looked for.
+ */
+export const ABSENT_VERSION = '1';
+
 /**
  * What the engine asks of an API server. Every call has a deadline (10 s unless the implementation was told otherwise)
  * and throws `ApiError`. Objects come and go as raw JSON. `namespace` is ignored for cluster-scoped resources.

@@ -56,10 +56,10 @@ export function createPost(options: PostOptions): { post: Post; close(): Promise
 
   async function post(given: PostRequest): Promise<PostAnswer> {
     const own = given.proxy === undefined ? undefined : checkedUrl(given.proxy, egress, false);
-    const url = checkedUrl(given.url, egress, false);
-    const proxy = own?.href ?? proxyFor(url, environment);
+    const known = URL.canParse(given.url) ? proxyFor(new URL(given.url), environment) : undefined;
+    const proxy = own?.href ?? known;
+    const url = checkedUrl(given.url, egress, Boolean(proxy));
     if (!proxy) return await send(direct, url, given);
-    checkedUrl(given.url, egress, true);
     // The environment's proxy is the operator's, and need not be on a list for users.
     const via = own ? connect : { lookup: OPEN_EGRESS.guarded(lookup) };
     const uri = checkedUrl(proxy, own ? egress : OPEN_EGRESS, false).href;

@@ -9,6 +9,7 @@ import type { Reason } from '../api/reasons.ts';
 import type { PrioritisedClient } from '../kubernetes/client.ts';
 import * as resources from '../kubernetes/resources.ts';
 import {
+  FIELD_MANAGER,
   ApiError,
   type KubernetesObject,
   type ManagedFieldsEntry,
@@ -26,7 +27,6 @@ export const ALLOW_COMPANIONS_ANNOTATION = 'serin.dev/allow-companions';
  */
 export const ALLOW_OWNERS_ANNOTATION = 'serin.dev/allow-field-owners';
 
-const FIELD_MANAGER = 'serin';
 /** Sentences of the API come from elsewhere; a condition must stay readable and small. */
 const QUOTED_CHARACTERS_MAX = 300;
 /** A broken namespace may hold hundreds of companions; a person mends them one by one anyway. */
@@ -301,20 +301,31 @@ const WITHOUT_RIGHT = /cannot \w+ resource/;
  * Why the API server would not have the primary, in its own words; undefined when it said nothing about the primary
  * itself (it did not answer, or somebody was faster), and trying again is all that helps.
  */
-export function refusedPrimary({ kind, message }: ApiError, name: string): Problem | undefined {
-  if (kind !== 'forbidden' && kind !== 'invalid' && kind !== 'badRequest') return undefined;
-  const sentence = `Deployment ${name} would be refused: ${quoted(message)}`;
-  if (kind === 'forbidden' && WITHOUT_RIGHT.test(message)) return problem('Forbidden', sentence);
-  return problem(QUOTA.test(message) ? 'QuotaExceeded' : 'PrimaryDryRunRefused', sentence);
+export function refusedPrimary(error: ApiError, name: string): Problem | undefined {
+  if (!isRefusal(error)) return undefined;
+  const { message } = error;
+  const reason = QUOTA.test(message) ? 'QuotaExceeded' : 'PrimaryDryRunRefused';
+  return problem(
+    isWithoutRight(error) ? 'Forbidden' : reason,
+    `Deployment ${name} would be refused: ${quoted(message)}`,
+  );
 }
 
 /** Why the API server would not have a Service, in its own words; undefined when it did not answer or somebody was faster. */
-export function refusedService({ kind, code, message }: ApiError): Problem | undefined {
+export function refusedService(error: ApiError): Problem | undefined {
   // A webhook that cannot be asked refuses everything, with 500.
-  const isRefusal = kind === 'forbidden' || kind === 'invalid' || kind === 'badRequest' || code === 500;
-  if (!isRefusal) return undefined;
-  const reason = kind === 'forbidden' && WITHOUT_RIGHT.test(message) ? 'Forbidden' : 'ServiceRefused';
-  return problem(reason, `A Service is left as it is: ${quoted(message)}`);
+  if (!isRefusal(error) && error.code !== 500) return undefined;
+  const reason = isWithoutRight(error) ? 'Forbidden' : 'ServiceRefused';
+  return problem(reason, `A Service is left as it is: ${quoted(error.message)}`);
+}
+
+/** The API server has looked at the object and would not have it. */
+function isRefusal({ kind }: ApiError): boolean {
+  return kind === 'forbidden' || kind === 'invalid' || kind === 'badRequest';
+}
+
+function isWithoutRight({ kind, message }: ApiError): boolean {
+  return kind === 'forbidden' && WITHOUT_RIGHT.test(message);
 }
 
 /** Pods that the API server did not even let the ReplicaSet create: a quota, or some other admission. */

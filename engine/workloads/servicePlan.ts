@@ -5,7 +5,12 @@
  */
 import { createHash } from 'node:crypto';
 import type { Canary } from '../api/decode.ts';
-import type { KubernetesObject, OwnerReference } from '../kubernetes/types.ts';
+import {
+  ABSENT_VERSION,
+  FIELD_MANAGER,
+  type KubernetesObject,
+  type OwnerReference,
+} from '../kubernetes/types.ts';
 import type { SelectorLabel } from './deployment.ts';
 import { canonicalJson } from './revisions.ts';
 import {
@@ -21,11 +26,8 @@ import {
 export const SETTINGS_ANNOTATION = 'serin.dev/settings';
 const HASH_DIGITS = 16;
 
-/** No Service has this version. With it an apply makes the object, and is a conflict when there is one of that name. */
-const NONE_YET = '1';
 /** A named port that no pod has is served by no slice, ever: the apex follows all the same. */
 const SERVED_MS_MAX = 10_000;
-const FIELD_MANAGER = 'serin';
 
 type Arm = 'apex' | 'primary' | 'canary';
 /** `outdated`: something else was asked for when it was written. `drifted`: somebody else has changed it since. */
@@ -183,7 +185,7 @@ function prepared(
   live: KubernetesObject | undefined,
   object: KubernetesObject,
 ): KubernetesObject {
-  if (!live) return { ...object, metadata: { ...object.metadata, resourceVersion: NONE_YET } };
+  if (!live) return { ...object, metadata: { ...object.metadata, resourceVersion: ABSENT_VERSION } };
   const { uid, resourceVersion } = live.metadata;
   const unmanaged = input.canary.spec.service.unmanagedMetadata;
   const labels = asLeft(object.metadata.labels, live.metadata.labels, unmanaged?.labels);

@@ -149,9 +149,9 @@ export const fences: readonly Mutation[] = [
     says: 'takes a verdict of an earlier route for the present one',
     edits: [
       core(
-        'progress.ts',
-        `judgement?.arm === 'canary' && judgement.runId === run.id && judgement.epoch === f.routeEpoch;`,
-        `judgement?.arm === 'canary' && judgement.runId === run.id;`,
+        'facts.ts',
+        `judgement?.arm === arm && judgement.runId === run.id && judgement.epoch === f.routeEpoch;`,
+        `judgement?.arm === arm && judgement.runId === run.id;`,
       ),
     ],
   },

@@ -53,10 +53,8 @@ export const judging: readonly Mutation[] = [
     edits: [
       core(
         'progress.ts',
-        `  if (now < dueAt)
-    return {`,
-        `  if (now < dueAt - settings.intervalMs)
-    return {`,
+        `  if (now < dueAt) return still(`,
+        `  if (now < dueAt - settings.intervalMs) return still(`,
       ),
     ],
   },
