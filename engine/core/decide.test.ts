@@ -306,6 +306,21 @@ describe('commands', () => {
     expect(world.status.transitions?.map(one => one.reason)).toContain('DeadlineExceeded');
   });
 
+  test('a paused run whose target its controller has not looked at yet waits for no deadline either', () => {
+    const world = adopted();
+    world.release('r2', 'dead');
+    runUntil(world, () => world.target.replicas === 2);
+    const look = () => {
+      const seen = world.observe();
+      seen.target!.observedGeneration = seen.target!.generation - 1;
+      return decide(seen);
+    };
+    expect(look().nextTickMs).toBeGreaterThan(0);
+    world.command('pause', 'r2', 'c1');
+    tick(world);
+    expect(look()).toMatchObject({ actions: [], hold: { reason: 'CanaryNotReady' }, nextTickMs: undefined });
+  });
+
   test.each([
     ['pause', 'Progressing'],
     ['promote', 'Progressing'],

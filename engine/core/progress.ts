@@ -60,7 +60,8 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
   if (target.observedGeneration < target.generation) {
     // Its controller is about to write: a patch under the version that is cached would be in vain.
     const message = `Deployment ${settings.targetName} has not been looked at by its controller yet.`;
-    return still('CanaryNotReady', message, until(f, podsDeadline(f, run)) || undefined);
+    const deadline = podsDeadline(f, run);
+    return still('CanaryNotReady', message, (deadline && until(f, deadline)) || undefined);
   }
   const resized = resizePrimary(f);
   if (resized) return resized;
@@ -78,9 +79,7 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
     const deadline = podsDeadline(f, run);
     const available = target.pods.find(pods => pods.revision === run.revision)?.available ?? 0;
     const message = `${available} of ${target.replicas} pods of revision ${run.revision} are ready.`;
-    // It stands still while a person has paused the run.
-    if (f.status.paused?.revision === run.revision)
-      return awaitPods(f, 'Paused', `${pausedBy(f)} ${message}`, undefined);
+    if (deadline === undefined) return awaitPods(f, 'Paused', `${pausedBy(f)} ${message}`, undefined);
     if (f.o.now >= deadline) return deadlineExceeded(f, message);
     return awaitPods(f, 'CanaryNotReady', message, until(f, deadline));
   }
@@ -91,7 +90,9 @@ function bringUp(f: Facts, run: Run): Unnamed | undefined {
   ]);
 }
 
-function podsDeadline(f: Facts, run: Run): number {
+/** Until when the pods of a run are waited for; undefined while a person has paused it: the deadline stands still. */
+function podsDeadline(f: Facts, run: Run): number | undefined {
+  if (f.status.paused?.revision === run.revision) return undefined;
   return parseTime(run.waitingSince ?? run.startedAt) + f.o.settings.progressDeadlineMs;
 }
 
@@ -110,9 +111,9 @@ function obstacle(f: Facts, run: Run, weight: number): Unnamed | undefined {
 /** Pods that were ready once are waited for as long as those that never were; then the run ends. */
 function awaitCanary(f: Facts): Unnamed {
   const message = 'The canary has too few ready pods.';
-  const isHeld = progressingOf(f)?.reason === 'CanaryNotReady';
-  const told = f.status.transitions?.findLast(one => one.reason === 'CanaryNotReady');
-  const since = isHeld && told ? parseTime(told.at) : f.o.now;
+  const said = progressingOf(f);
+  const isSaid = said?.reason === 'CanaryNotReady' && said.message === message;
+  const since = isSaid ? parseTime(said.lastUpdateTime ?? said.lastTransitionTime) : f.o.now;
   const deadline = since + f.o.settings.progressDeadlineMs;
   if (f.o.now < deadline) return hold(f, 'CanaryNotReady', message, until(f, deadline));
   return deadlineExceeded(f, message);

@@ -2,7 +2,8 @@
  * The canonical form of a status: only what some rule of the core reads, with times that every threshold has passed
  * made equal. `reduce.test.ts` proves on random lives that the rules answer the same with and without it.
  */
-import type { CanaryStatus, Run } from '../../engine/api/status.ts';
+import type { CanaryStatus, Condition, Run } from '../../engine/api/status.ts';
+import { AGAIN_MS } from '../../engine/core/conditions.ts';
 import type { Settings } from '../../engine/core/settings.ts';
 import { NOW_MS, UNIT_MS } from './parts.ts';
 
@@ -82,6 +83,28 @@ export function createReduce(settings: Settings, keeps: Kept) {
     return { ...identity, ...judged, ...own } as Run;
   }
 
+  /** From when pods that were ready once are waited for; people's reports are written again after one unit. */
+  function saidAt({ type, reason, lastUpdateTime }: Condition, older: number): Partial<Condition> {
+    const isAwaited = type === 'Progressing' && reason === 'CanaryNotReady';
+    if (!isAwaited && !keeps.reports) return {};
+    return { lastUpdateTime: aged(lastUpdateTime, isAwaited ? caps.start : 1, older) ?? '' };
+  }
+
+  /** A sentence that another has just replaced waits before it is written again: the last two tell, or the last alone. */
+  function transitionsOf(status: CanaryStatus, older: number): CanaryStatus['transitions'] {
+    const cap = AGAIN_MS / UNIT_MS;
+    const lately = (status.transitions ?? []).slice(-2);
+    const last = lately.at(-1);
+    const isOld = last !== undefined && ageOf(last.at) + older >= cap;
+    return (isOld ? [last] : lately).map(({ at, reason, message }, index) => ({
+      number: index + 1,
+      at: aged(at, cap, older) ?? '',
+      severity: 'info',
+      reason,
+      message,
+    }));
+  }
+
   function conditionsOf(status: CanaryStatus, older: number): CanaryStatus['conditions'] {
     const isRead = (type: string) => type === 'Progressing' || (keeps.reports && REPORTED.includes(type));
     return status.conditions
@@ -92,7 +115,7 @@ export function createReduce(settings: Settings, keeps: Kept) {
         reason: one.reason,
         message: one.message,
         lastTransitionTime: '',
-        ...(keeps.reports ? { lastUpdateTime: aged(one.lastUpdateTime, 1, older) ?? '' } : {}),
+        ...saidAt(one, older),
       }));
   }
 
@@ -109,7 +132,7 @@ export function createReduce(settings: Settings, keeps: Kept) {
   }
 
   /**
-   * Left out, because no rule reads it: transitions, checks, messages for people, `promoted` and `lastPromotedSpec`
+   * Left out, because no rule reads it: older transitions, checks, messages for people, `promoted` and `lastPromotedSpec`
    * (always those of `lastGood`). Another hash at the same generation does not occur in the model, and its target is
    * never made anew, so that `target` says something only where a cache may show a former one. What others took back stays in its window of ten minutes: no scenario lasts that long; an
    * older time than one unit is never the same time again.
@@ -136,6 +159,7 @@ export function createReduce(settings: Settings, keeps: Kept) {
         handledCommand: status.handledCommand,
         takenBack: status.takenBack?.map(one => ({ field: one.field, at: aged(one.at, 1, older) ?? '' })),
         history: historyOf(status),
+        transitions: transitionsOf(status, older),
         ...(keeps.reports ? { observedGeneration: status.observedGeneration } : {}),
         ...(keeps.target && status.target
           ? { target: { hash: status.target.hash, generation: status.target.generation } }
