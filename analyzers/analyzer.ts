@@ -2,6 +2,7 @@
  * What judges: the words that metric providers and the verdict share. A provider is a pure pair, `request` and
  * `measure`; the shell fetches. Zero successes among n > 0 requests are 0 %, never "no data".
  */
+import type { CounterReader } from './counterReader.ts';
 
 /** The answer to one metric query. */
 export type Measurement =
@@ -77,6 +78,8 @@ export interface Followed {
  */
 export interface Analyzer {
   readonly provider: string;
+  /** Raw counters for the judge and the guard. Absent: the provider has none. */
+  readonly counters?: CounterReader;
   measure(queries: MetricQuery[], pods: ArmPods, signal: AbortSignal): Promise<Measurement[]>;
   /**
    * For analyzers whose provider keeps no history. Called whenever the canary of this key may have come under analysis;
