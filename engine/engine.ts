@@ -5,6 +5,7 @@
 import type { Clock } from './clock.ts';
 import { type Controller, createController, type Listener } from './controller/controller.ts';
 import { createLanded } from './controller/landed.ts';
+import type { Judging } from './controller/judging.ts';
 import type { Sighting } from './controller/observe.ts';
 import { createStatusMemory } from './controller/memory.ts';
 import { createAcceptance } from './controller/acceptance.ts';
@@ -58,6 +59,8 @@ export interface EngineOptions {
   /** Whether this one of several active replicas looks after what another was killed over. Default: no. */
   isLeader?(): boolean;
   measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
+  /** Absent: neither judge nor guard. */
+  judging?: Judging | undefined;
   inspect(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
   inspectAutoscalers(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
   inspectPods(client: PrioritisedClient, sighting: Sighting): Promise<Problem[]>;
@@ -270,6 +273,7 @@ export function createEngine(options: EngineOptions): Engine {
     world,
     scheduler,
     measure: (sighting, arm, signal) => options.measure(sighting, arm, signal),
+    judging: options.judging,
     inspect: sighting => options.inspect(client, sighting),
     inspectAutoscalers: sighting => options.inspectAutoscalers(client, sighting),
     inspectPods: sighting => options.inspectPods(client, sighting),

@@ -4,7 +4,8 @@ import { hostname } from 'node:os';
 import { systemClock } from './clock.ts';
 import { parseConfig, type Config } from './config.ts';
 import { createFollow } from './controller/follow.ts';
-import { createMeasure } from './controller/measure.ts';
+import { createJudging } from './controller/judging.ts';
+import { createMeasure, createServers } from './controller/measure.ts';
 import type { Scheduler } from './controller/scheduler.ts';
 import { createInProcessScheduler } from './controller/schedulerInProcess.ts';
 import { createSilenceWatch, type SilenceWatch } from './controller/silence.ts';
@@ -29,7 +30,7 @@ import type { Wanted } from './survey.ts';
 import { createLog } from './telemetry/log.ts';
 import { createMetrics, type Metrics } from './telemetry/metrics.ts';
 import type { Analyzer } from '../analyzers/analyzer.ts';
-import { createPrometheusAnalyzer } from '../analyzers/prometheus.ts';
+import { createPrometheusAnalyzer, type PrometheusOptions } from '../analyzers/prometheus.ts';
 import { createScrapeAnalyzer } from '../analyzers/scrape.ts';
 import { autoscalerProblems, inspectPods, inspectTarget } from './workloads/inspect.ts';
 
@@ -160,6 +161,8 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
   const { analyzer } = analysis;
   const telling = tellingOf(adapters, scheduler.told);
   const egress = createEgress(config.egressAllow);
+  const connect = (server: PrometheusOptions) => createPrometheusAnalyzer({ ...server, egress });
+  const serverOf = createServers(analyzer, connect);
   const engine: Engine = createEngine({
     clock,
     client,
@@ -176,11 +179,8 @@ async function serve(met: Met, adapters: Adapters): Promise<() => Promise<void>>
     resyncMs: config.resyncSeconds * 1_000,
     isActive,
     isLeader: lease.isLeader,
-    measure: createMeasure({
-      world: () => engine.world,
-      analyzer,
-      connect: server => createPrometheusAnalyzer({ ...server, egress }),
-    }),
+    measure: createMeasure({ world: () => engine.world, analyzer, connect }),
+    judging: createJudging({ world: () => engine.world, countersOf: address => serverOf(address).counters }),
     follow: createFollow({ world: () => engine.world, analyzer, isActive }),
     inspect: inspectTarget,
     inspectAutoscalers: autoscalerProblems,

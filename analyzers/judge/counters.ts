@@ -19,6 +19,11 @@ export interface Reading {
   /** Raw counters by pod name; undefined when the arm could not be read. No pods and no arm are different things. */
   canary: ReadonlyMap<string, PodCounters> | undefined;
   primary: ReadonlyMap<string, PodCounters> | undefined;
+  /**
+   * Pods of the canary that have answered before this run, e.g. of a run that is retried: in the first reading they are
+   * where counting begins, as for the primary.
+   */
+  earlier?: ReadonlyMap<string, PodCounters>;
 }
 
 /** What is kept of a pod: cumulative. `slow[i]`: requests slower than the i-th latency bound. */
@@ -79,12 +84,19 @@ export function podSetOf(keys: Iterable<string>): string {
  * (otherwise the first failures of a dead canary are lost); the primary's first sample is where counting begins.
  */
 export function countersAt(
-  reading: { primary: ReadonlyMap<string, PodCounters> },
+  reading: {
+    primary: ReadonlyMap<string, PodCounters>;
+    earlier?: ReadonlyMap<string, PodCounters> | undefined;
+  },
   boundsMs: readonly number[],
 ): Counters {
   const nothing: ArmCounters = { pods: new Map(), present: 0, isForgetful: false, whole: undefined };
-  const primary = counted({ ...nothing, isForgetful: true }, reading.primary, boundsMs, Infinity).arm;
-  return { canary: nothing, primary };
+  const forgetful = { ...nothing, isForgetful: true };
+  const primary = counted(forgetful, reading.primary, boundsMs, Infinity).arm;
+  const { earlier } = reading;
+  if (!earlier || earlier.size === 0) return { canary: nothing, primary };
+  const canary = counted(forgetful, earlier, boundsMs, Infinity).arm;
+  return { canary: { ...canary, isForgetful: false }, primary };
 }
 
 /** @param sinceMs evaluation time of the reading that `before` belongs to */

@@ -138,7 +138,7 @@ export function guardTick(
   const { progress } = state;
   if (!canary || !primary) return { state, verdict: { kind: 'quiet', reason: 'Stale' } };
   if (!progress) {
-    const counters = countersAt({ primary }, state.boundsMs);
+    const counters = countersAt({ primary, earlier: reading.earlier }, state.boundsMs);
     return { state: begun(state, atMs, counters), verdict: { kind: 'quiet', reason: 'Beginning' } };
   }
   if (!(atMs > progress.atMs)) return { state, verdict: { kind: 'quiet', reason: 'NoNewData' } };

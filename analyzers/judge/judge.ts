@@ -113,7 +113,7 @@ export function judgeTick(
   const { progress } = state;
   if (!canary || !primary) return { state, verdict: { kind: 'hold', reason: 'Stale' } };
   if (!progress) {
-    const begun = begin(state, tick, countersAt({ primary }, state.boundsMs));
+    const begun = begin(state, tick, countersAt({ primary, earlier: tick.reading.earlier }, state.boundsMs));
     return { state: begun, verdict: { kind: 'hold', reason: 'Beginning' } };
   }
   if (!(atMs > progress.atMs)) return { state, verdict: { kind: 'hold', reason: 'NoNewData' } };

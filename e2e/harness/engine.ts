@@ -4,6 +4,7 @@ import { createScrapeAnalyzer } from '../../analyzers/scrape.ts';
 import { linkerdSource } from '../../analyzers/scrape/sources.ts';
 import { systemClock } from '../../engine/clock.ts';
 import { createFollow } from '../../engine/controller/follow.ts';
+import { createJudging } from '../../engine/controller/judging.ts';
 import { createMeasure } from '../../engine/controller/measure.ts';
 import type { Scheduler } from '../../engine/controller/scheduler.ts';
 import { createInProcessScheduler } from '../../engine/controller/schedulerInProcess.ts';
@@ -49,6 +50,7 @@ export async function startEngine(
     resyncMs: 30_000,
     isActive: () => true,
     measure: createMeasure({ world: () => engine.world, analyzer }),
+    judging: createJudging({ world: () => engine.world, countersOf: () => analyzer.counters }),
     follow: createFollow({ world: () => engine.world, analyzer, isActive: () => true }),
     inspect: inspectTarget,
     inspectAutoscalers: autoscalerProblems,

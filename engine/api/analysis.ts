@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { duration, objectName, opaque, text, textMap, whole, withRules } from './fields.ts';
+import { judgeSchema } from './judge.ts';
 import { CHECKS_MAX } from './status.ts';
 
 /** Metrics that need no query: the analyzer knows how to ask for them on each mesh. */
@@ -263,6 +264,7 @@ export const analysisSchema = withRules(
       .describe(
         `Metrics that have to be within bounds at every check. At most ${CHECKS_MAX}. Absent: readiness only.`,
       ),
+    judge: judgeSchema.optional(),
     alerts: z
       .array(alertSchema)
       .max(16)
@@ -294,6 +296,33 @@ export const analysisSchema = withRules(
         'must be absent, 0 or 100 beside iterations, which switch all of the traffic at once; use stepWeight or stepWeights to stop short of that',
       holds: ({ iterations, maxWeight = 0 }) =>
         iterations === undefined || maxWeight === 0 || maxWeight === 100,
+    },
+    {
+      cel: "!has(self.iterations) || !has(self.judge) || !has(self.judge.mode) || self.judge.mode == 'threshold'",
+      at: 'judge',
+      message:
+        'must have mode threshold beside iterations: while they count the canary has no requests to judge; use stepWeight or stepWeights',
+      holds: ({ iterations, judge }) =>
+        iterations === undefined || judge?.mode === undefined || judge.mode === 'threshold',
+    },
+    {
+      cel: "!has(self.judge) || !has(self.judge.mode) || self.judge.mode != 'slo' || (has(self.metrics) && self.metrics.exists(m, m.name in ['request-success-rate', 'request-duration'] && (has(m.thresholdRange) || (has(m.threshold) && m.threshold > 0.0))))",
+      at: 'metrics',
+      message:
+        'must have a built-in metric (request-success-rate or request-duration) with a bound when judge.mode is slo',
+      holds: ({ judge, metrics }) =>
+        judge?.mode !== 'slo' ||
+        (metrics ?? []).some(
+          metric =>
+            isBuiltIn(metric.name) && (metric.thresholdRange !== undefined || (metric.threshold ?? 0) > 0),
+        ),
+    },
+    {
+      cel: "!has(self.judge) || !has(self.judge.mode) || self.judge.mode != 'compare' || !has(self.stepWeights) || self.stepWeights[0] < 100",
+      at: 'stepWeights',
+      message:
+        'must have a step below 100 when judge.mode is compare: at 100 no primary is left to compare with',
+      holds: ({ judge, stepWeights }) => judge?.mode !== 'compare' || (stepWeights?.[0] ?? 0) < 100,
     },
   ],
 ).describe(

@@ -49,6 +49,8 @@ export const reasons = {
   Restarted: 'A newer revision replaced the one that was being rolled out.',
   WeightRaised: 'The canary was given more traffic.',
   CheckFailed: 'A metric is beyond its threshold.',
+  Judging: 'The judge has not seen enough to let traffic rise.',
+  TrafficTooThin: 'What the analysis asks of the judge cannot be had with this traffic.',
   NoData: 'A metric has no data.',
   ProviderError: 'A metric provider did not answer.',
   Stalled: 'The run cannot go on by itself.',

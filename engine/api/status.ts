@@ -29,6 +29,10 @@ export const HISTORY_MAX = 10;
 export const TRANSITIONS_MAX = 12;
 export const CHECKS_MAX = 16;
 export const TAKEN_BACK_MAX = 12;
+/** Metrics that a judge compares: failures and three bounds of the latency. */
+export const COMPARISONS_MAX = 4;
+export const TIMELINE_MAX = 60;
+export const CHECKPOINT_CHARACTERS_MAX = 16 * 1024;
 
 const time = () => z.string().max(40);
 const hash = () => z.string().max(64);
@@ -123,6 +127,57 @@ const takenFieldSchema = z.object({
   at: time().describe('When it was found changed.'),
 });
 
+const rateSchema = (whose: string) =>
+  z
+    .object({
+      total: z.number().describe('Requests since judging began.'),
+      failures: z.number().describe('Those of them that failed, or that were slower than the bound.'),
+      low: z
+        .number()
+        .describe('Lower end of the confidence sequence of the share, 95 % at all times at once.'),
+      high: z.number().describe('Its upper end.'),
+    })
+    .describe(`What ${whose} answered.`);
+
+const comparisonSchema = z.object({
+  metric: z.string().max(64).describe('Name of the metric: request-success-rate or request-duration.'),
+  upperMs: z
+    .number()
+    .optional()
+    .describe('Bound of the latency in milliseconds; absent: failures are counted.'),
+  bound: z
+    .number()
+    .optional()
+    .describe('Share of requests that may be beyond; absent: the primary is compared with.'),
+  logEvidence: z.number().describe('Natural logarithm of the evidence against the canary.'),
+  logShown: z.number().optional().describe('The same for the opposite: it is within the margin of the step.'),
+  canary: rateSchema('the canary'),
+  primary: rateSchema('the primary'),
+});
+
+const judgeStatusSchema = z.object({
+  run: z.string().max(160).describe('The run that was judged.'),
+  mode: z.enum(['threshold', 'compare', 'slo']).describe('How it is judged; threshold: this is the guard.'),
+  at: time().describe('When it was last judged, in the time of the metrics.'),
+  verdict: z.string().max(64).describe('A constant that programs may compare.'),
+  sentence: z.string().max(1024).describe('What was compared, how strong it is, and what would change it.'),
+  logEvidence: z.number().describe('Natural logarithm of the merged evidence against the canary.'),
+  logNeeded: z.number().describe('What rolls back.'),
+  comparisons: z.array(comparisonSchema).max(COMPARISONS_MAX).describe('The evidence of each metric.'),
+  timeline: z
+    .array(z.array(z.number()).max(8))
+    .max(TIMELINE_MAX)
+    .describe(
+      'Seconds since judging began, weight in percent, requests and failures of the canary, requests and failures of the primary, logarithm of the evidence against the canary, and of the least that was shown for it. Thinned out when it is full.',
+    ),
+  checkpoint: z
+    .string()
+    .max(CHECKPOINT_CHARACTERS_MAX)
+    .optional()
+    .describe('All that is needed to go on judging after a restart.'),
+});
+export type JudgeStatus = z.infer<typeof judgeStatusSchema>;
+
 export const canaryStatusSchema = z.object({
   phase: z.enum(PHASES).optional().describe('Where the canary stands.'),
   observedGeneration: z
@@ -163,6 +218,7 @@ export const canaryStatusSchema = z.object({
     .optional()
     .describe('Id of the last command that was carried out or refused.'),
   checks: z.array(checkSchema).max(CHECKS_MAX).optional().describe('The last result of each metric.'),
+  judge: judgeStatusSchema.optional().describe('What the judge or the guard knows of the run.'),
   takenBack: z
     .array(takenFieldSchema)
     .max(TAKEN_BACK_MAX)

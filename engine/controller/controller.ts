@@ -14,6 +14,7 @@ import { refusedPrimary } from '../workloads/inspect.ts';
 import { act, type Outcome } from './act.ts';
 import { createCanaryIndex } from './canaryIndex.ts';
 import { lookAgain } from './confirm.ts';
+import type { Judging } from './judging.ts';
 import { createHeldWrites } from './heldWrites.ts';
 import { observe, type Sighting } from './observe.ts';
 import { createPace } from './pace.ts';
@@ -36,6 +37,8 @@ export interface Parts {
   scheduler: Scheduler;
   /** Queries the metrics of one arm. Bounded by the signal; never throws. */
   measure(sighting: Sighting, arm: 'canary' | 'primary', signal: AbortSignal): Promise<Judgement>;
+  /** Weighs raw counters, for canaries with a judge or a guard. Absent: nobody does. */
+  judging?: Judging | undefined;
   /** Reads what no cache holds, while a canary is adopted: companions, autoscalers, owners of fields. */
   inspect(sighting: Sighting): Promise<Problem[]>;
   /** Reads the autoscalers of an adopted target and its primary. */
@@ -56,6 +59,13 @@ const CONFLICT_RETRY_MS = 1_000;
 const FAILURE_RETRY_MS = 2_000;
 /** How long the answers of an inspection hold while a canary waits to be adopted. */
 const INSPECTION_TTL_MS = 10_000;
+
+/** A decision wants to know this first. */
+interface Wanted {
+  measure: 'canary' | 'primary';
+  isEvidenceOnly: boolean;
+  sighting: Sighting;
+}
 
 interface Inspection {
   at: number;
@@ -116,6 +126,7 @@ export function createController(parts: Parts): Controller {
       judgement,
       lastAccepted: accepted.get(key),
       held: heldWrites.of(key),
+      judge: parts.judging?.known(key),
     });
     if (sight.kind === 'seen') {
       if (sight.sighting.observation.problems.length === 0) accepted.set(key, sight.sighting.canary);
@@ -128,6 +139,7 @@ export function createController(parts: Parts): Controller {
       troubles.delete(key);
       heldWrites.forget(key);
       scalers.forget(key);
+      parts.judging?.forget(key);
     }
     return undefined;
   }
@@ -201,14 +213,35 @@ export function createController(parts: Parts): Controller {
     key: string,
     mode: TickMode,
     judgement?: Judgement,
-  ): Promise<{ next: number | undefined | 'again' } | { measure: 'canary' | 'primary'; sighting: Sighting }> {
+  ): Promise<{ next: number | undefined | 'again' } | Wanted> {
     const considered = await consider(key, mode === 'lowerOnly' ? decideInSilence : decide, judgement);
     if (considered === 'unknown') return { next: CONFLICT_RETRY_MS };
     if (!considered) return { next: undefined };
     const { sighting, decision } = considered;
-    if (decision.measure) return { measure: decision.measure, sighting };
+    if (decision.measure)
+      return { measure: decision.measure, isEvidenceOnly: decision.isEvidenceOnly ?? false, sighting };
     const next = await carryOut(key, sighting, decision);
     return { next: next === 'again' ? next : untilServices(key, sighting, next) };
+  }
+
+  /** Checks and evidence are asked for at the same time, and neither ever throws. */
+  async function measured(key: string, wanted: Wanted, signal: AbortSignal): Promise<Judgement> {
+    const { measure: arm, sighting, isEvidenceOnly } = wanted;
+    const { observation } = sighting;
+    const [checked, evidence] = await Promise.all([
+      isEvidenceOnly ? undefined : parts.measure(sighting, arm, signal),
+      arm === 'canary' ? parts.judging?.look(key, sighting, signal) : undefined,
+    ]);
+    if (checked) return { ...checked, evidence };
+    return {
+      runId: observation.status.run?.id ?? '',
+      epoch: observation.route?.stamp.epoch ?? 0,
+      arm,
+      checks: [],
+      isEvidenceOnly: true,
+      evidence,
+      at: clock.now(),
+    };
   }
 
   /** The answer is why it could not be read, when it could not: a tick is put off then, and does not throw. */
@@ -273,7 +306,7 @@ export function createController(parts: Parts): Controller {
     for (let count = 0; count < PASSES_MAX && !signal.aborted; count++) {
       const answer = await exclusively(key, () => pass(key, mode, judgement));
       judgement = undefined;
-      if ('measure' in answer) judgement = await parts.measure(answer.sighting, answer.measure, signal);
+      if ('measure' in answer) judgement = await measured(key, answer, signal);
       else if (answer.next !== 'again') return sooner(answer.next, scalers.againMs(key));
     }
     return CONFLICT_RETRY_MS;

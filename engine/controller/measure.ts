@@ -3,6 +3,7 @@
  * throws and decides nothing: what a check without a value means is the core's affair.
  */
 import type { Judgement } from '../core/observation.ts';
+import { checkedMetrics } from '../core/judged.ts';
 import type { MetricSetting } from '../core/settings.ts';
 import { checkOf } from '../core/verdict.ts';
 import * as resources from '../kubernetes/resources.ts';
@@ -25,16 +26,23 @@ export interface MeasureOptions {
   connect?: (server: PrometheusOptions) => Analyzer;
 }
 
-export function createMeasure(options: MeasureOptions) {
+/** One analyzer for each metrics server that canaries name, so that each keeps its connections. */
+export function createServers(
+  own: Analyzer,
+  connect: (server: PrometheusOptions) => Analyzer,
+): (address: string | undefined) => Analyzer {
   const byAddress = new Map<string, Analyzer>();
-  const connect = options.connect ?? createPrometheusAnalyzer;
-
-  function serverOf(address: string | undefined): Analyzer {
-    if (address === undefined) return options.analyzer;
+  return address => {
+    if (address === undefined) return own;
     const known = byAddress.get(address) ?? connect({ address });
     byAddress.set(address, known);
     return known;
-  }
+  };
+}
+
+export function createMeasure(options: MeasureOptions) {
+  const connect = options.connect ?? createPrometheusAnalyzer;
+  const serverOf = createServers(options.analyzer, connect);
 
   async function one(
     sighting: Sighting,
@@ -54,9 +62,12 @@ export function createMeasure(options: MeasureOptions) {
 
   return async function measure(sighting: Sighting, arm: Arm, signal: AbortSignal): Promise<Judgement> {
     const { observation } = sighting;
-    const { metrics } = observation.settings;
+    const { settings } = observation;
     // A promoted primary is judged by what is known of every workload; custom queries speak of the target alone.
-    const asked = arm === 'primary' ? metrics.filter(metric => metric.kind !== 'custom') : metrics;
+    const asked =
+      arm === 'primary'
+        ? settings.metrics.filter(metric => metric.kind !== 'custom')
+        : checkedMetrics(settings);
     // Not `AbortSignal.any`: Node never forgets a composite signal that anybody listens to, and analyzers listen.
     const limit = new AbortController();
     const cut = () => limit.abort();

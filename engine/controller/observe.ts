@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type Canary, formatProblem } from '../api/decode.ts';
-import type { CanaryStatus } from '../api/status.ts';
+import type { CanaryStatus, JudgeStatus } from '../api/status.ts';
 import { COMMAND_ANNOTATION, parseCommand } from '../core/commands.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
 import type { Settings } from '../core/settings.ts';
@@ -47,6 +47,8 @@ export interface Inputs {
   judgement: Judgement | undefined;
   /** The last spec of this canary that was accepted: a broken edit must not blind the take-aways. */
   lastAccepted: Canary | undefined;
+  /** What judge or guard know of the run. */
+  judge?: JudgeStatus | undefined;
   /** Writes of Services that were refused or met a conflict lately. */
   held?: readonly HeldWrite[];
 }
@@ -211,6 +213,7 @@ function sight(
     ...commandOf(canary.annotations, status),
     staleCaches: staleCaches(world, namespace),
     notified: world.notified(canary, status),
+    judge: inputs.judge,
     judgement: inputs.judgement,
   };
   return { observation, object, canary, names, label, target, primary, apex, services, revisions };

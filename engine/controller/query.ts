@@ -53,7 +53,7 @@ function windowOf({ run, now }: Asked, windowMs: number): number {
 }
 
 /** Names of a Deployment's ReplicaSets that are of this revision. */
-function replicaSetsOf(
+export function replicaSetsOf(
   world: World,
   namespace: string,
   deployment: string,

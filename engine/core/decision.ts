@@ -44,6 +44,8 @@ export interface Decision {
   transitions: Transition[];
   /** Which arm's metrics the shell shall query before it decides again. */
   measure?: 'canary' | 'primary';
+  /** Beside `measure`: only the counters of judge or guard, no checks. */
+  isEvidenceOnly?: boolean;
   /** Nothing moves, for this reason. */
   hold?: { reason: Reason; message: string };
   /** Milliseconds until the next look; undefined: only when woken. */

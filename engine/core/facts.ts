@@ -3,7 +3,7 @@
  * the revisions, and the clock marks in the status. Pure; every rule takes the same `Facts`.
  */
 import type { CanaryStatus, Condition, Phase, Run } from '../api/status.ts';
-import type { Judgement, Observation } from './observation.ts';
+import type { Evidence, Judgement, Observation } from './observation.ts';
 import { parseRunId, type RunIdentity } from './run.ts';
 
 export interface Facts {
@@ -117,8 +117,19 @@ export function formatTime(ms: number): string {
 /** What the metrics said of this run on this arm, under the route as it is now; every other verdict is void. */
 export function judgementOf(f: Facts, run: Run, arm: Judgement['arm']): Judgement | undefined {
   const { judgement } = f.o;
-  const isForThis = judgement?.arm === arm && judgement.runId === run.id && judgement.epoch === f.routeEpoch;
-  return isForThis ? judgement : undefined;
+  return judgement?.arm === arm && !judgement.isEvidenceOnly && isOf(judgement, f, run)
+    ? judgement
+    : undefined;
+}
+
+/** What judge or guard said of this run's canary, under the route as it is now. */
+export function evidenceOf(f: Facts, run: Run): { given: Evidence | undefined } | undefined {
+  const { judgement } = f.o;
+  return judgement?.arm === 'canary' && isOf(judgement, f, run) ? { given: judgement.evidence } : undefined;
+}
+
+function isOf(judgement: Judgement, f: Facts, run: Run): boolean {
+  return judgement.runId === run.id && judgement.epoch === f.routeEpoch;
 }
 
 /** What people were told last of how the run stands. */

@@ -2,7 +2,7 @@
  * One immutable snapshot of everything that a decision may look at, `now` included. The shell gathers it from the
  * watch caches; nothing in here is read again while a decision is made.
  */
-import type { CanaryStatus, CheckResult } from '../api/status.ts';
+import type { CanaryStatus, CheckResult, JudgeStatus } from '../api/status.ts';
 import type { Settings } from './settings.ts';
 import type { Command } from './commands.ts';
 import type { ObservedRoute } from '../../steppers/stepper.ts';
@@ -36,12 +36,33 @@ export interface Workload {
   isSurging: boolean;
 }
 
+/**
+ * What the judge says of a run, or the guard of its thresholds, from raw counters of both arms. `rollback`: now. `pass`:
+ * enough is shown for the next step. `ready`: judging can begin with the first step. `preparing`: it cannot yet. `hold`:
+ * neither. `stalled`: nothing will be shown any more by itself. `silent`, `error`: there was nothing new to judge.
+ */
+export interface Evidence {
+  kind: 'rollback' | 'pass' | 'ready' | 'preparing' | 'hold' | 'stalled' | 'silent' | 'error';
+  /** Of a judge that has come to its deadline: what its user wants then. */
+  action?: 'hold' | 'rollback' | 'promote';
+  /** A sentence for people. */
+  message: string;
+  /** What cannot work with this traffic, to be said once at the beginning. */
+  warning?: string | undefined;
+  /** After so long there can be something new, milliseconds. */
+  nextMs: number;
+}
+
 /** What the metrics said. `epoch` is the route's epoch that was measured: a verdict of another epoch is void. */
 export interface Judgement {
   runId: string;
   epoch: number;
   arm: 'canary' | 'primary';
   checks: CheckResult[];
+  /** Nothing was checked: it holds evidence alone. */
+  isEvidenceOnly?: boolean;
+  /** Of a judge or a guard, where there is one; undefined: it has nothing to say. */
+  evidence?: Evidence | undefined;
   /** When the queries were answered, milliseconds since the epoch. */
   at: number;
 }
@@ -108,6 +129,8 @@ export interface Observation {
   staleCaches: string[];
   /** Number of the last transition of which no message is on its way; rides on the next status write. 0: none yet. */
   notified: number;
+  /** What judge or guard know of the run by now; rides on the next status write of that run. */
+  judge?: JudgeStatus | undefined;
   /** Results of queries that a former decision asked for. */
   judgement: Judgement | undefined;
 }

@@ -22,6 +22,7 @@ import {
   write,
 } from './write.ts';
 import {
+  evidenceOf,
   type Facts,
   formatTime,
   hasRouteMoved,
@@ -35,6 +36,16 @@ import { resizePrimary } from './repair.ts';
 import { endRun } from './takeAway.ts';
 import { isAllReady, isPinned, isPrimaryReady, mayCarry, runsOnly } from './readiness.ts';
 import { describeChecks, judge } from './verdict.ts';
+import {
+  askEvidence,
+  beforeFirstStep,
+  judged,
+  judgedDueAt,
+  nextLookMs,
+  type Outcomes,
+  rolledBack,
+  warningOf,
+} from './judged.ts';
 
 /** Gets the target to run nothing but this revision, ready and paused. Undefined once that is so. */
 function bringUp(f: Facts, run: Run): Unnamed | undefined {
@@ -135,7 +146,7 @@ function finishRaise(f: Facts, run: Run): Unnamed | undefined {
   if (standsAgainst) return standsAgainst;
   const split = { canaryWeight: f.statusWeight, primaryWeight: 100 - f.statusWeight };
   const stamp = { epoch: f.statusEpoch, run: run.id, end: '' as const };
-  return act([...touchTarget(f), { kind: 'route', mode: 'raise', split, stamp }], f.o.settings.intervalMs);
+  return act([...touchTarget(f), { kind: 'route', mode: 'raise', split, stamp }], nextLookMs(f, run));
 }
 
 export function progress(f: Facts): Unnamed {
@@ -161,9 +172,20 @@ export function progress(f: Facts): Unnamed {
     if (settings.skipAnalysis) return startPromotion(f, run, 'skip', 'spec.skipAnalysis is set');
     const needed = settings.iterations - (f.status.iterations ?? 0);
     if (needed > 0) return check(f, run, parseTime(run.checkedAt ?? run.startedAt) + settings.intervalMs);
-    return firstStep(f, run);
+    return (settings.judge && beforeFirstStep(f, run, outcomesOf(f))) ?? firstStep(f, run);
   }
-  return check(f, run, nextCheckAt(f, run));
+  if (!settings.judge) return check(f, run, nextCheckAt(f, run));
+  return judged(f, run, judgedDueAt(f, nextCheckAt(f, run)), outcomesOf(f));
+}
+
+function outcomesOf(f: Facts): Outcomes {
+  return {
+    failed: (run, message, patch) => failedCheck(f, run, message, patch),
+    inconclusive: (run, verdict, patch) => inconclusive(f, run, verdict, patch),
+    passed: (run, patch, why) => passed(f, { ...run, passedEpoch: f.routeEpoch }, patch, why),
+    promoted: (run, why, patch) => startPromotion(f, run, 'skip', why, patch),
+    remembered: (patch, next) => settledWrite(f, patch, next),
+  };
 }
 
 /** That it was paused has been written with the command: it is not said a second time. */
@@ -190,14 +212,18 @@ function firstStep(f: Facts, run: Run): Unnamed {
   const standsAgainst = obstacle(f, run, weight);
   if (standsAgainst) return standsAgainst;
   const isGreen = f.o.settings.iterations > 0;
+  const warning = warningOf(f, run);
   const cause = isGreen ? ('verdict' as const) : ('first' as const);
   return raise(
     f,
     weight,
     { ...run, cause, causeDetail: isGreen ? 'all iterations passed' : 'ready' },
     { phase: 'Progressing' },
-    [say('WeightRaised', 'info', `Revision ${run.revision} gets ${weight} % of the traffic.`)],
-    f.o.settings.intervalMs,
+    [
+      say('WeightRaised', 'info', `Revision ${run.revision} gets ${weight} % of the traffic.`),
+      ...(warning === undefined ? [] : [say('TrafficTooThin', 'warn', warning)]),
+    ],
+    nextLookMs(f, run),
   );
 }
 
@@ -209,8 +235,13 @@ function check(f: Facts, run: Run, dueAt: number): Unnamed {
       ? 'No metric is configured; the step waits for its interval.'
       : 'The next check is due.';
   const judgement = judgementOf(f, run, 'canary');
+  const guard = evidenceOf(f, run);
+  if (guard?.given?.kind === 'rollback' && f.routeWeight > 0) return rolledBack(f, run, guard.given);
   // Another worker may have judged this interval while the queries ran: it counts once.
-  if (now < dueAt) return still('Waiting', waits, until(f, dueAt));
+  if (now < dueAt) {
+    if (settings.guard && f.routeWeight > 0 && !guard) return askEvidence(f);
+    return still('Waiting', waits, Math.min(until(f, dueAt), guard?.given?.nextMs ?? Infinity));
+  }
   if (!judgement && settings.metrics.length > 0)
     return { actions: [], transitions: [], measure: 'canary', nextTickMs: settings.intervalMs };
   const checks = judgement?.checks ?? [];
@@ -236,7 +267,7 @@ function failedCheck(f: Facts, run: Run, message: string, patch: StatusPatch): U
     { ...patch, failedChecks, run },
     [say('CheckFailed', 'warn', `${message} (failed check ${failedChecks} of ${threshold}).`)],
     [],
-    intervalMs,
+    nextLookMs(f, run),
   );
 }
 
@@ -251,13 +282,18 @@ function inconclusive(
     const text = `Revision ${run.revision} is rolled back: the budget for checks without a value is spent. ${verdict.message}`;
     return endRun(f, 'failed', say('RolledBack', 'error', text), undefined, { ...patch, run });
   }
-  return write(f, { ...patch, run }, withoutValue(f, verdict, verdict.message), [], intervalMs);
+  return write(f, { ...patch, run }, withoutValue(f, verdict, verdict.message), [], nextLookMs(f, run));
 }
 
-function passed(f: Facts, run: Run, patch: StatusPatch): Unnamed {
+/** @param values what was judged, to stand at the end of a sentence */
+function passed(
+  f: Facts,
+  run: Run,
+  patch: StatusPatch,
+  values = describeChecks(patch.checks ?? []),
+): Unnamed {
   const { settings } = f.o;
   const isPaused = f.status.paused?.revision === run.revision;
-  const values = describeChecks(patch.checks ?? []);
   if (f.routeWeight === 0) {
     const iterations = (f.status.iterations ?? 0) + 1;
     const text = `Check ${iterations} of ${settings.iterations} passed${values}.`;
@@ -272,13 +308,14 @@ function passed(f: Facts, run: Run, patch: StatusPatch): Unnamed {
   const weight = nextStep(settings.steps, f.routeWeight);
   if (isPaused) {
     const phase = weight === undefined ? ('WaitingPromotion' as const) : ('Progressing' as const);
-    return settledWrite(f, { ...patch, run, phase });
+    return settledWrite(f, { ...patch, run, phase }, nextLookMs(f, run));
   }
   if (weight === undefined)
     return startPromotion(f, { ...run, passedAll: true }, 'verdict', `every step passed${values}`, patch);
   const standsAgainst = obstacle(f, run, weight);
   if (standsAgainst) return standsAgainst;
-  const detail = (patch.checks ?? []).length ? 'all checks passed' : 'the interval is over';
+  const isJudged = settings.judge !== undefined || (patch.checks ?? []).length > 0;
+  const detail = isJudged ? 'all checks passed' : 'the interval is over';
   return raise(
     f,
     weight,
@@ -291,14 +328,13 @@ function passed(f: Facts, run: Run, patch: StatusPatch): Unnamed {
         `Revision ${run.revision} passed at ${f.routeWeight} % and gets ${weight} %${values}.`,
       ),
     ],
-    settings.intervalMs,
+    nextLookMs(f, run),
   );
 }
 
 /** A checkpoint of the judge, written only over a settled route. */
-function settledWrite(f: Facts, patch: StatusPatch): Unnamed {
-  if (!isSettled(f)) return act([], f.o.settings.intervalMs);
-  return write(f, patch, [], [], f.o.settings.intervalMs);
+function settledWrite(f: Facts, patch: StatusPatch, next: number): Unnamed {
+  return isSettled(f) ? write(f, patch, [], [], next) : act([], next);
 }
 
 export function startPromotion(

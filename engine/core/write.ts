@@ -5,6 +5,7 @@
 import {
   type CanaryStatus,
   HISTORY_MAX,
+  type JudgeStatus,
   type PastRollout,
   type Run,
   type Transition,
@@ -60,6 +61,7 @@ export function nextStatus(
       : {}),
     ...patch,
   };
+  merged.judge = judgeIn(f, merged);
   if (transitions.length)
     merged.transitions = [...(f.status.transitions ?? []), ...transitions].slice(-TRANSITIONS_MAX);
   if (merged.phase !== f.status.phase) merged.lastTransitionTime = at;
@@ -71,6 +73,17 @@ export function nextStatus(
     Object.entries(merged).filter(([, value]) => value !== undefined),
   ) as CanaryStatus;
   return { status, transitions };
+}
+
+/** What is known by now of the run, where it is newer; the checkpoint goes when judging is over. */
+function judgeIn(f: Facts, { judge, run, phase }: StatusPatch): JudgeStatus | undefined {
+  const known = f.o.judge;
+  const isNewer = known !== undefined && known.run === run?.id && parseTime(known.at) >= parseTime(judge?.at);
+  const latest = isNewer ? known : judge;
+  if (!latest || phase === 'Progressing' || phase === 'Waiting' || phase === 'WaitingPromotion')
+    return latest;
+  const { checkpoint: _checkpoint, ...kept } = latest;
+  return kept;
 }
 
 /** A status write and then actions on the world. */
@@ -293,6 +306,7 @@ export function freshRun(run: Run): StatusPatch {
     stageSince: undefined,
     checks: undefined,
     paused: undefined,
+    judge: undefined,
   };
 }
 

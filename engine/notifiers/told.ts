@@ -63,6 +63,8 @@ export const toldReasons: Readonly<Record<Reason, Telling>> = {
   PrimaryNotReady: 'afterAdoption',
   CanaryNotReady: 'told',
   CacheStale: 'told',
+  Judging: 'told',
+  TrafficTooThin: 'told',
   NoData: 'told',
   ProviderError: 'told',
   Stalled: 'told',

@@ -4,6 +4,7 @@
  * next but the machine's clock.
  */
 import type { Analyzer } from '../../analyzers/analyzer.ts';
+import { createJudging } from '../../engine/controller/judging.ts';
 import { createMeasure } from '../../engine/controller/measure.ts';
 import { createDelivery } from '../../engine/notifiers/delivery.ts';
 import { createReceiver, type ReceiverTrouble } from './receivers.ts';
@@ -220,6 +221,7 @@ function compose(options: EnginesOptions, index: number, life: Life): Engine {
     resyncMs: plan.resyncMs,
     isActive: () => true,
     measure: createMeasure({ world: () => engine.world, analyzer, connect: () => analyzer }),
+    judging: createJudging({ world: () => engine.world, countersOf: () => analyzer.counters }),
     inspect: inspectTarget,
     inspectAutoscalers: autoscalerProblems,
     inspectPods,

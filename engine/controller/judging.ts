@@ -1,0 +1,412 @@
+/**
+ * Looks at the raw counters of canaries that carry traffic, as often as there can be something new, and lets the judge or
+ * the guard of the thresholds weigh them. What it remembers is a cache of what the status remembers: after a restart, or
+ * on another replica, it goes on from the last checkpoint, and the first look covers the gap. It decides nothing.
+ */
+import type { JudgeStatus } from '../api/status.ts';
+import { parseTime } from '../core/facts.ts';
+import type { Evidence, Observation } from '../core/observation.ts';
+import { parseRunId } from '../core/run.ts';
+import { isGuarded } from '../core/settings.ts';
+import { nextStep } from '../../steppers/plan.ts';
+import type { CounterAnswer, CounterQuery, CounterReader } from '../../analyzers/counterReader.ts';
+import { decodeCheckpoint } from '../../analyzers/judge/checkpoint.ts';
+import { type UserBound, userBoundOf } from '../../analyzers/judge/comparisons.ts';
+import type { Reading } from '../../analyzers/judge/counters.ts';
+import { DISPERSION_PRIOR } from '../../analyzers/judge/dispersion.ts';
+import { type GuardState, guardTick, startGuard } from '../../analyzers/judge/guard.ts';
+import { historyOf, paceOf, type PrimaryHistory, totalOf } from '../../analyzers/judge/history.ts';
+import { type JudgeState, judgeTick, startJudge, type Step } from '../../analyzers/judge/judge.ts';
+import { planOf } from '../../analyzers/judge/plan.ts';
+import type { JudgeSettings } from '../../analyzers/judge/settings.ts';
+import { type Found, guardFound, judgeFound } from './judgeStatus.ts';
+import { podsOf } from './measure.ts';
+import type { Sighting } from './observe.ts';
+import { replicaSetsOf } from './query.ts';
+import type { World } from './world.ts';
+
+export interface JudgingOptions {
+  world(): World;
+  /** Raw counters of canaries that name this metrics server, or none; undefined: the provider has none. */
+  countersOf(metricsServer: string | undefined): CounterReader | undefined;
+}
+
+export interface Judging {
+  /** Bounded by the signal and by itself; never throws. Undefined: there is nothing to weigh. */
+  look(key: string, sighting: Sighting, signal: AbortSignal): Promise<Evidence | undefined>;
+  /** What is known of the canary's run by now, to ride on its next status write. */
+  known(key: string): JudgeStatus | undefined;
+  forget(key: string): void;
+}
+
+/** No scrape is quicker, and nobody is hurt much in that time. */
+const LOOK_MS_MIN = 2_000;
+/** The pace while nobody has said at which pace new data comes. */
+const LOOK_MS = 5_000;
+const LOOK_MS_MAX = 15_000;
+/** A sample is there a little after it was taken. */
+const LAG_MS = 250;
+/** All canaries together: with more than twice as many under analysis each of them is looked at more rarely. */
+const LOOKS_PER_SECOND_MAX = 20;
+/** Canaries that were looked at so lately count as being under analysis. */
+const UNDER_ANALYSIS_MS = 30_000;
+const LOOK_DEADLINE_MS = 5_000;
+/** Without a history the primary is looked at for so long before the first step. */
+const BASELINE_MS = 60_000;
+const BASELINE_SAMPLES_MAX = 64;
+/** The provider's time stands still: there is nothing new for a while, and then nothing is known. */
+const STANDSTILL_MS = 30_000;
+
+type State = { kind: 'judge'; state: JudgeState } | { kind: 'guard'; state: GuardState };
+
+interface Memory {
+  runId: string;
+  kind: State['kind'];
+  state: State | undefined;
+  /** The checkpoint of the status that was last seen. */
+  base: string | undefined;
+  /** What the last look wants written, and the state that is gone on with when it was. */
+  offered: { checkpoint: string; state: State } | undefined;
+  status: JudgeStatus | undefined;
+  /** Of the primary, while there is no history. */
+  samples: { atMs: number; pods: NonNullable<Reading['primary']> }[];
+  warning: string | undefined;
+  looking: Promise<Evidence> | undefined;
+  last: { evidence: Evidence; epoch: number } | undefined;
+  /** By the engine's clock. */
+  lookedAt: number;
+  newDataAt: number;
+  nextMs: number;
+  sampledAtMs: number | undefined;
+}
+
+export function createJudging({ world, countersOf }: JudgingOptions): Judging {
+  const memories = new Map<string, Memory>();
+  const now = () => world().clock.now();
+
+  /** What is remembered of this run, brought up to what the status says of it. */
+  function memoryOf(key: string, { settings, status }: Observation): Memory {
+    const runId = status.run?.id ?? '';
+    const kind = settings.judge ? 'judge' : 'guard';
+    let memory = memories.get(key);
+    if (!memory || memory.runId !== runId || memory.kind !== kind) {
+      memory = emptyMemory(runId, kind, now());
+      memories.set(key, memory);
+    }
+    const checkpoint = status.judge?.run === runId ? status.judge.checkpoint : undefined;
+    if (checkpoint === memory.base) return memory;
+    memory.base = checkpoint;
+    if (checkpoint === undefined) return memory;
+    if (checkpoint === memory.offered?.checkpoint) {
+      memory.state = memory.offered.state;
+      return memory;
+    }
+    const decoded = decodeCheckpoint(checkpoint, runId);
+    if (decoded?.kind !== kind) return memory;
+    // Another replica has looked later than this one.
+    if (atOf(decoded) > atOf(memory.state)) memory.state = decoded;
+    return memory;
+  }
+
+  async function look(key: string, sighting: Sighting, signal: AbortSignal): Promise<Evidence | undefined> {
+    const { observation, canary } = sighting;
+    if (!observation.settings.judge && !observation.settings.guard) return undefined;
+    const reader = countersOf(canary.spec.metricsServer);
+    if (!reader) return undefined;
+    const memory = memoryOf(key, observation);
+    const epoch = observation.route?.stamp.epoch ?? 0;
+    const leftMs = memory.lookedAt + memory.nextMs - now();
+    if (memory.last && leftMs > 0) return again(memory.last, epoch, leftMs);
+    memory.looking ??= lookNow(memory, reader, sighting, signal).finally(() => {
+      memory.looking = undefined;
+    });
+    const evidence = await memory.looking;
+    memory.last = { evidence, epoch };
+    return evidence;
+  }
+
+  async function lookNow(
+    memory: Memory,
+    reader: CounterReader,
+    sighting: Sighting,
+    signal: AbortSignal,
+  ): Promise<Evidence> {
+    const query = counterQueryOf(world(), sighting);
+    const limit = new AbortController();
+    const cut = () => limit.abort();
+    const timer = world().clock.setTimer(cut, LOOK_DEADLINE_MS);
+    signal.addEventListener('abort', cut);
+    try {
+      const begun = memory.state ? undefined : await begin(memory, reader, query, sighting, limit.signal);
+      if (begun) return paced(memory, begun, undefined);
+      const answer = await reader.read(query, limit.signal);
+      if (answer.kind === 'providerError')
+        return paced(memory, { kind: 'error', message: answer.message }, undefined);
+      return paced(memory, weigh(memory, answer, sighting), answer);
+    } catch (error) {
+      return paced(
+        memory,
+        { kind: 'error', message: `the counters could not be weighed: ${(error as Error).name}` },
+        undefined,
+      );
+    } finally {
+      timer.cancel();
+      signal.removeEventListener('abort', cut);
+    }
+  }
+
+  /** Fixes what is compared. The answer is why that cannot be done yet. */
+  async function begin(
+    memory: Memory,
+    reader: CounterReader,
+    query: CounterQuery,
+    sighting: Sighting,
+    signal: AbortSignal,
+  ): Promise<Found['evidence'] | undefined> {
+    const answer = await reader.history(query, signal);
+    if (answer.kind === 'providerError') return { kind: 'error', message: answer.message };
+    if (answer.kind === 'history') {
+      memory.state = started(
+        memory,
+        sighting.observation,
+        historyOf(answer.samples),
+        answer.samples.at(-1)?.pods,
+      );
+      return undefined;
+    }
+    const { settings, route } = sighting.observation;
+    if (!settings.judge) {
+      const read = await reader.read(query, signal);
+      if (read.kind === 'providerError') return { kind: 'error', message: read.message };
+      memory.state = started(memory, sighting.observation, undefined, read.reading.primary);
+      return undefined;
+    }
+    const read = await reader.read(query, signal);
+    if (read.kind === 'providerError') return { kind: 'error', message: read.message };
+    const { atMs, primary } = read.reading;
+    if (!primary) return { kind: 'silent', message: 'The primary could not be read.' };
+    if (atMs > (memory.samples.at(-1)?.atMs ?? 0)) memory.samples.push({ atMs, pods: primary });
+    if (memory.samples.length > BASELINE_SAMPLES_MAX) memory.samples.splice(1, 1);
+    const seenMs = atMs - (memory.samples[0]?.atMs ?? atMs);
+    // A run that has traffic already, on a replica that has not seen its beginning, does not wait for a baseline.
+    if (seenMs < BASELINE_MS && (route?.canaryWeight ?? 0) === 0) {
+      const seconds = Math.round(seenMs / 1_000);
+      const message = `There is no history of the primary: it is looked at for ${BASELINE_MS / 1_000} s before the first step (${seconds} s so far).`;
+      return { kind: 'preparing', message };
+    }
+    memory.state = started(memory, sighting.observation, historyOf(memory.samples), primary);
+    memory.samples = [];
+    return undefined;
+  }
+
+  function weigh(
+    memory: Memory,
+    { reading: raw }: Extract<CounterAnswer, { kind: 'reading' }>,
+    { observation }: Sighting,
+  ): Found['evidence'] {
+    const { settings, status } = observation;
+    const reading = withEarlier(raw, observation);
+    const before = status.judge?.run === memory.runId ? status.judge : undefined;
+    const held = memory.state;
+    const step = stepOf(observation);
+    let found: Found;
+    if (held?.kind === 'judge' && settings.judge) {
+      const judge = withPauses(settings.judge, observation);
+      const after = judgeTick(held.state, judge, {
+        reading,
+        step,
+        canaryReadyAtMs: held.state.progress?.startedAtMs,
+      });
+      memory.state = { kind: 'judge', state: after.state };
+      found = judgeFound(after.state, judge, after.verdict, step, before);
+      offer(memory, found, memory.state);
+      return standing(memory, found, after.verdict.kind === 'hold' && after.verdict.reason === 'NoNewData');
+    }
+    if (held?.kind === 'guard' && settings.guard) {
+      const after = guardTick(held.state, settings.guard, reading);
+      memory.state = { kind: 'guard', state: after.state };
+      const weights = { now: step.weightPercent, next: step.nextWeightPercent ?? step.weightPercent };
+      const guarded = guardFound(after.state, settings.guard, after.verdict, weights, before);
+      offer(memory, guarded, { kind: 'guard', state: guarded.checkpointed });
+      return guarded.evidence;
+    }
+    return { kind: 'hold', message: 'The way in which the run is judged was changed; it is judged anew.' };
+  }
+
+  function offer(memory: Memory, { status }: Found, state: State): void {
+    if (status?.checkpoint === undefined) return;
+    memory.offered = { checkpoint: status.checkpoint, state };
+    memory.status = status;
+  }
+
+  function standing(memory: Memory, { evidence }: Found, isUnchanged: boolean): Found['evidence'] {
+    if (!isUnchanged) memory.newDataAt = now();
+    return isUnchanged && now() - memory.newDataAt >= STANDSTILL_MS
+      ? { ...evidence, kind: 'silent' }
+      : evidence;
+  }
+
+  /** When to look next: a little after the next sample is expected, and never so often that all together are too many. */
+  function paced(
+    memory: Memory,
+    evidence: Found['evidence'],
+    answer: Extract<CounterAnswer, { kind: 'reading' }> | undefined,
+  ): Evidence {
+    const at = now();
+    const { warning } = memory;
+    memory.lookedAt = at;
+    const crowdMs = (underAnalysis(at) * 1_000) / LOOKS_PER_SECOND_MAX;
+    memory.nextMs = Math.max(crowdMs, answer ? untilSample(memory, answer) : LOOK_MS);
+    return { ...evidence, ...(warning === undefined ? {} : { warning }), nextMs: memory.nextMs };
+  }
+
+  function underAnalysis(at: number): number {
+    let count = 0;
+    for (const memory of memories.values()) if (at - memory.lookedAt < UNDER_ANALYSIS_MS) count += 1;
+    return count;
+  }
+
+  return {
+    look,
+    known: key => memories.get(key)?.status,
+    forget: key => void memories.delete(key),
+  };
+}
+
+function emptyMemory(runId: string, kind: State['kind'], at: number): Memory {
+  return {
+    runId,
+    kind,
+    state: undefined,
+    base: undefined,
+    offered: undefined,
+    status: undefined,
+    samples: [],
+    warning: undefined,
+    looking: undefined,
+    last: undefined,
+    lookedAt: 0,
+    newDataAt: at,
+    nextMs: 0,
+    sampledAtMs: undefined,
+  };
+}
+
+function atOf(held: State | undefined): number {
+  return held?.state.progress?.atMs ?? 0;
+}
+
+/** Nothing new since the last look. What was enough for one step says nothing about the next. */
+function again(
+  { evidence, epoch: lookedEpoch }: NonNullable<Memory['last']>,
+  epoch: number,
+  leftMs: number,
+): Evidence {
+  if (epoch === lookedEpoch || evidence.kind === 'rollback') return { ...evidence, nextMs: leftMs };
+  return { ...evidence, kind: 'hold', nextMs: leftMs };
+}
+
+/** Milliseconds until the next sample is expected. */
+function untilSample(
+  memory: Memory,
+  { reading, sampledAtMs }: Extract<CounterAnswer, { kind: 'reading' }>,
+): number {
+  // Whoever looks by himself always finds something new.
+  if (sampledAtMs === undefined) return memory.kind === 'guard' ? LOOK_MS_MIN : LOOK_MS;
+  const before = memory.sampledAtMs;
+  memory.sampledAtMs = sampledAtMs;
+  if (before === undefined || sampledAtMs <= before) return LOOK_MS_MIN;
+  const expectedMs = 2 * sampledAtMs - before - reading.atMs + LAG_MS;
+  return Math.max(LOOK_MS_MIN, Math.min(LOOK_MS_MAX, expectedMs));
+}
+
+function stepOf({ settings, route }: Observation): Step {
+  const weightPercent = route?.canaryWeight ?? 0;
+  return {
+    index: settings.steps.indexOf(weightPercent),
+    weightPercent,
+    nextWeightPercent: nextStep(settings.steps, weightPercent),
+  };
+}
+
+/** While a run is paused its deadline stands still. */
+function withPauses(settings: JudgeSettings, { status, now }: Observation): JudgeSettings {
+  const { run, paused } = status;
+  const startedAt = parseTime(run?.startedAt);
+  const pausedMs = parseTime(run?.waitingSince ?? run?.startedAt) - startedAt;
+  const runningPauseMs = paused?.at === undefined ? 0 : now - parseTime(paused.at);
+  return { ...settings, deadlineMs: settings.deadlineMs + pausedMs + runningPauseMs };
+}
+
+/** A canary without traffic has answered nothing of this run; neither has one of a run that is retried, at first. */
+function withEarlier(reading: Reading, { status, route }: Observation): Reading {
+  const isRetry = (parseRunId(status.run?.id ?? '')?.commandId ?? '') !== '';
+  const isUntouched = (route?.canaryWeight ?? 0) === 0;
+  return reading.canary && (isRetry || isUntouched) ? { ...reading, earlier: reading.canary } : reading;
+}
+
+function started(
+  memory: Memory,
+  { settings }: Observation,
+  history: PrimaryHistory | undefined,
+  pods: Reading['primary'],
+): State {
+  const bounds = boundsOf(settings.metrics, pods);
+  if (!settings.judge) {
+    const start = { runId: memory.runId, bounds };
+    return { kind: 'guard', state: startGuard(history ? { ...start, history } : start) };
+  }
+  const known = history ?? { blocks: [], lengthMs: 0 };
+  memory.warning = warningOf(settings.judge, settings.steps, known);
+  const state = startJudge({ runId: memory.runId, settings: settings.judge, history: known, bounds });
+  return { kind: 'judge', state };
+}
+
+function boundsOf(metrics: Observation['settings']['metrics'], pods: Reading['primary']): UserBound[] {
+  const uppers = new Map<number, unknown>();
+  for (const { durations } of pods?.values() ?? [])
+    for (const { uppersMs } of durations.values()) for (const upper of uppersMs) uppers.set(upper, undefined);
+  return metrics.flatMap(metric => {
+    if (metric.kind === 'custom' || !isGuarded(metric)) return [];
+    return userBoundOf(metric.kind, metric, uppers.size > 0 ? uppers : undefined) ?? [];
+  });
+}
+
+/** What the judge is asked for and cannot give with the traffic that there is. */
+function warningOf(
+  settings: JudgeSettings,
+  weightsPercent: readonly number[],
+  history: PrimaryHistory,
+): string | undefined {
+  const rps = paceOf(history);
+  if (rps === undefined) return undefined;
+  const { requests, failures } = totalOf(history);
+  if (!(requests > 0)) return 'The primary had no requests lately; without any the run stalls.';
+  const baseRate = failures / requests;
+  const { seconds } = planOf({
+    settings,
+    weightsPercent,
+    rps,
+    baseRate,
+    dispersion: DISPERSION_PRIOR,
+    tickMs: LOOK_MS,
+  });
+  const deadlineSeconds = settings.deadlineMs / 1_000;
+  if (seconds <= deadlineSeconds) return undefined;
+  const needed = Number.isFinite(seconds) ? `about ${Math.round(seconds)} s` : 'for ever';
+  return `At ${Number(rps.toPrecision(2))} requests a second a good release needs ${needed}, longer than the deadline of ${deadlineSeconds} s: allow a larger promotionMargin, more weight, or more time.`;
+}
+
+function counterQueryOf(world: World, sighting: Sighting): CounterQuery {
+  const { names, observation } = sighting;
+  const { revision } = observation.status.run ?? {};
+  return {
+    namespace: names.namespace,
+    canary: {
+      deployment: names.target,
+      replicaSets: replicaSetsOf(world, names.namespace, names.target, revision),
+    },
+    primary: { deployment: names.primaryWorkload, replicaSets: [] },
+    pods: podsOf(world, sighting),
+  };
+}
