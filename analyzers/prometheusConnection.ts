@@ -30,6 +30,8 @@ export interface ConnectionOptions {
   egress?: Egress | undefined;
   /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Default: that of the process. */
   environment?: Environment | undefined;
+  /** Of one answer's body. Default: 4 MiB. */
+  answerBytesMax?: number | undefined;
 }
 
 type RequestInterceptor = NonNullable<PrometheusConnectionOptions['requestInterceptor']>;
@@ -142,7 +144,9 @@ export function connectionOf(
     const { lookup = systemLookup, egress = OPEN_EGRESS } = options;
     const guarded = (config.proxy ? OPEN_EGRESS : egress).guarded(lookup);
     config.lookup = guarded as NonNullable<RequestConfig['lookup']>;
-    config.maxContentLength = ANSWER_BYTES_MAX;
+    config.maxContentLength = options.answerBytesMax ?? ANSWER_BYTES_MAX;
+    // The driver sends our time. What the server knows was scraped by its clock, and is asked for by its clock.
+    if (config.data instanceof URLSearchParams) config.data.delete('time');
     return config;
   }
 

@@ -210,7 +210,7 @@ function sound(counters: PodCounters): PodCounters {
   for (const { counts } of counters.durations.values()) if (!counts.every(isCount)) isSound = false;
   if (isSound) return counters;
   return {
-    startedAt: counters.startedAt,
+    ...counters,
     requests: new Map([...counters.requests].filter(([, { count }]) => isCount(count))),
     durations: new Map([...counters.durations].filter(([, { counts }]) => counts.every(isCount))),
   };

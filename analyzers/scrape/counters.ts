@@ -12,6 +12,11 @@ export interface PodCounters {
   startedAt: number | undefined;
   requests: ReadonlyMap<string, RequestSeries>;
   durations: ReadonlyMap<string, DurationSeries>;
+  /**
+   * How many series the requests are sums of, where each entry is a sum, as a query by pod gives it. Undefined: each entry
+   * is one series of the pod's own.
+   */
+  summed?: number | undefined;
 }
 
 export interface RequestSeries {
@@ -117,12 +122,20 @@ function keyOf({ name, labels }: Sample): string {
 /**
  * What the pod counted between two looks. A series that fell was reset and has counted its whole value since; one that
  * the earlier look did not see was born since; one that is gone adds nothing.
+ *
+ * Sums fall for another reason too: a proxy drops the series of a client that was idle for 10 minutes, and what is left
+ * has been counted before. Only a new process makes it a reset; otherwise counting begins again here.
  */
 export function incrementsBetween(before: PodCounters, after: PodCounters): Increments {
-  const isNewProcess =
+  let isNewProcess =
     before.startedAt !== undefined &&
     after.startedAt !== undefined &&
     after.startedAt > before.startedAt + SAME_START_MS;
+  if (after.summed !== undefined) {
+    const isLess = hasLess(before, after);
+    if (isLess && !isNewProcess) return NO_INCREMENTS;
+    isNewProcess = isLess;
+  }
   const sum = createSum();
   for (const [key, { isFailure, count }] of after.requests) {
     const old = isNewProcess ? 0 : (before.requests.get(key)?.count ?? 0);
@@ -141,6 +154,18 @@ export function incrementsBetween(before: PodCounters, after: PodCounters): Incr
   return sum.increments();
 }
 
+/** Some series are gone, or some sum fell. */
+function hasLess(before: PodCounters, after: PodCounters): boolean {
+  if ((after.summed ?? 0) < (before.summed ?? 0)) return true;
+  for (const [key, { count }] of before.requests)
+    if ((after.requests.get(key)?.count ?? 0) < count) return true;
+  for (const [key, { counts }] of before.durations) {
+    const now = after.durations.get(key)?.counts;
+    if (counts.some((count, index) => (now?.[index] ?? 0) < count)) return true;
+  }
+  return false;
+}
+
 /** Everything that the pod has ever counted: its increments when its counters began at zero. */
 export function incrementsSinceBirth(counters: PodCounters): Increments {
   return incrementsBetween({ startedAt: undefined, requests: new Map(), durations: new Map() }, counters);
@@ -152,6 +177,8 @@ export function incrementsSinceBirth(counters: PodCounters): Increments {
  */
 export function remembered(before: PodCounters | undefined, after: PodCounters): PodCounters {
   if (!before) return after;
+  // A sum holds what is there; a part of it that comes back is counted from zero by whoever exports it.
+  if (after.summed !== undefined) return { ...after, startedAt: after.startedAt ?? before.startedAt };
   const isNewProcess =
     (after.startedAt ?? 0) > (before.startedAt ?? Number.POSITIVE_INFINITY) + SAME_START_MS;
   if (isNewProcess) return after;
