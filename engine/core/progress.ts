@@ -257,7 +257,7 @@ function check(f: Facts, run: Run, dueAt: number): Unnamed {
 /** A failed check that reaches the threshold is followed by the route write in the same tick. */
 function failedCheck(f: Facts, run: Run, message: string, patch: StatusPatch): Unnamed {
   const failedChecks = (f.status.failedChecks ?? 0) + 1;
-  const { threshold, intervalMs } = f.o.settings;
+  const { threshold } = f.o.settings;
   if (failedChecks >= threshold) {
     const text = `Revision ${run.revision} is rolled back: ${message} (failed check ${failedChecks} of ${threshold}).`;
     return endRun(f, 'failed', say('RolledBack', 'error', text), undefined, { ...patch, failedChecks, run });
@@ -277,7 +277,7 @@ function inconclusive(
   verdict: { reason: 'NoData' | 'ProviderError'; message: string; isSpent: boolean },
   patch: StatusPatch,
 ): Unnamed {
-  const { onStalled, intervalMs } = f.o.settings;
+  const { onStalled } = f.o.settings;
   if (verdict.isSpent && onStalled === 'rollback') {
     const text = `Revision ${run.revision} is rolled back: the budget for checks without a value is spent. ${verdict.message}`;
     return endRun(f, 'failed', say('RolledBack', 'error', text), undefined, { ...patch, run });

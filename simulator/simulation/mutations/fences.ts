@@ -150,8 +150,8 @@ export const fences: readonly Mutation[] = [
     edits: [
       core(
         'facts.ts',
-        `judgement?.arm === arm && judgement.runId === run.id && judgement.epoch === f.routeEpoch;`,
-        `judgement?.arm === arm && judgement.runId === run.id;`,
+        `  return judgement.runId === run.id && judgement.epoch === f.routeEpoch;`,
+        `  return judgement.runId === run.id;`,
       ),
     ],
   },

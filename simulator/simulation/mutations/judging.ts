@@ -50,13 +50,7 @@ export const judging: readonly Mutation[] = [
   {
     name: 'interval-ignored',
     says: 'judges and steps at every tick',
-    edits: [
-      core(
-        'progress.ts',
-        `  if (now < dueAt) return still(`,
-        `  if (now < dueAt - settings.intervalMs) return still(`,
-      ),
-    ],
+    edits: [core('progress.ts', `  if (now < dueAt) {`, `  if (now < dueAt - settings.intervalMs) {`)],
   },
   {
     name: 'failures-counted-twice',
