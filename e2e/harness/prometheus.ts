@@ -71,10 +71,13 @@ function configuration(discoveryUrl: string, intervalSeconds: number): object {
 }
 
 /** A new pod is scraped within 7 s of its first address: Prometheus takes up changes of its targets every 5 s. */
-export async function startPrometheus(options: PrometheusOptions | Kubelet): Promise<RealPrometheus> {
+export async function startPrometheus(
+  options: PrometheusOptions | Kubelet,
+  scrapeIntervalSeconds = 1,
+): Promise<RealPrometheus> {
   const isPlayed = !('controlPlane' in options);
   const discovery = isPlayed ? await discoverPlayedPods(options) : await discoverPods(options.controlPlane);
-  const intervalSeconds = (isPlayed ? undefined : options.scrapeIntervalSeconds) ?? 1;
+  const intervalSeconds = (isPlayed ? undefined : options.scrapeIntervalSeconds) ?? scrapeIntervalSeconds;
   const folder = mkdtempSync(join(tmpdir(), 'serin-prometheus-'));
   const [port = 0] = await freePorts(1);
   writeFileSync(

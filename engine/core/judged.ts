@@ -56,11 +56,11 @@ export function beforeFirstStep(f: Facts, run: Run, outcomes: Outcomes): Unnamed
   const missing = checkOfMissing(evidence);
   if (!missing) return undefined;
   const dueAt = parseTime(run.checkedAt ?? run.startedAt) + f.o.settings.intervalMs;
-  if (f.o.now < dueAt && run.checkedAt !== undefined)
+  if (f.o.now < dueAt)
     return still(
       missing.outcome === 'error' ? 'ProviderError' : 'NoData',
       missing.message ?? '',
-      until(f, dueAt),
+      Math.min(until(f, dueAt), evidence?.nextMs ?? Infinity),
     );
   return checkedWithout(f, run, [missing], outcomes) ?? askAgain(f);
 }
@@ -108,7 +108,7 @@ export function judged(f: Facts, run: Run, dueAt: number, outcomes: Outcomes): U
   const stopped = isDue ? checkedWithout(f, run, checks, outcomes) : undefined;
   if (stopped) return stopped;
   const checked = checkedNow(f, run, checks);
-  if (evidence?.kind === 'pass') return outcomes.passed(checked, { checks }, `: ${evidence.message}`);
+  if (evidence?.kind === 'pass') return outcomes.passed(checked, { checks }, `: ${evidence.message.replace(/\.$/, '')}`);
   return acted(f, checked, evidence, outcomes) ?? held(f, checked, checks, evidence, nextMs, outcomes);
 }
 
