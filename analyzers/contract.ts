@@ -38,11 +38,11 @@ export interface PlayedProvider {
  */
 export type PlayProvider = (situation: Situation, timeoutMs: number) => Promise<PlayedProvider>;
 
-const BROKEN: Situation['kind'][] = ['page', 'forbidden', 'redirect', 'silent', 'down'];
+export const BROKEN: Situation['kind'][] = ['page', 'forbidden', 'redirect', 'silent', 'down'];
 /** For what never answers. */
-const SHORT_MS = 200;
+export const SHORT_MS = 200;
 /** Longer than a test may take: where it is given, something else has to end the wait. */
-const LONG_MS = 60_000;
+export const LONG_MS = 60_000;
 const MESSAGE_CHARACTERS_MAX = 512;
 
 export function describeAnalyzerContract(name: string, play: PlayProvider): void {
@@ -121,7 +121,7 @@ export function describeAnalyzerContract(name: string, play: PlayProvider): void
 }
 
 /** One line for people, short enough for a condition, and without anything that must not be seen. */
-function expectSentence(message: string): void {
+export function expectSentence(message: string): void {
   expect(message).not.toBe('');
   expect(message).not.toMatch(/[\n\r]/);
   expect(message).not.toContain(SECRET);

@@ -5,6 +5,7 @@
  */
 import type { PrometheusDriver } from 'prometheus-query';
 import { proxyFor } from '../engine/kubernetes/proxy.ts';
+import { unlessAborted } from './aborted.ts';
 import { addressProblem } from './address.ts';
 import { type ConnectionOptions, connectionOf, UNUSABLE_FILE } from './prometheusConnection.ts';
 
@@ -44,19 +45,15 @@ export function createAskPrometheus(options: PrometheusOptions): AskPrometheus {
   return async (query, signal) => {
     if (problem) return { ok: false, message: `prometheus: ${problem}` };
     if (signal.aborted) return { ok: false, message: 'prometheus: aborted' };
-    let onAbort = () => {};
-    const aborted = new Promise<never>((_resolve, reject) => {
-      onAbort = () => reject({ errorType: 'aborted' });
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
     try {
-      const answering = connected().then(connection => connection.instantQuery(query));
-      const { resultType, result } = await Promise.race([answering, aborted]);
-      return { ok: true, resultType, result };
+      const answer = await unlessAborted(
+        connected().then(connection => connection.instantQuery(query)),
+        signal,
+      );
+      if (!answer) return { ok: false, message: 'prometheus: aborted' };
+      return { ok: true, resultType: answer.resultType, result: answer.result };
     } catch (thrown) {
       return { ok: false, message: describe(thrown) };
-    } finally {
-      signal.removeEventListener('abort', onAbort);
     }
   };
 }

@@ -4,11 +4,14 @@
  * after a restart the first look only starts to count, which is "no data" and holds the rollout for one check.
  */
 import type { Clock, Timer } from '../engine/clock.ts';
+import { unlessAborted } from './aborted.ts';
 import type { Analyzer, Arm, ArmPods, Followed, Measurement, MetricQuery } from './analyzer.ts';
-import { createArms, type Arms, type Look } from './scrape/arms.ts';
+import type { CounterReader } from './counterReader.ts';
+import { type Arms, createArms, IDLE_MS_MAX, type Look, shortfallOf } from './scrape/arms.ts';
 import { createPodReader } from './scrape/pods.ts';
 import { histogramQuantile } from './scrape/quantile.ts';
 import type { CounterSource } from './scrape/sources.ts';
+import { createScrapeCounters } from './scrapeCounters.ts';
 
 export interface ScrapeOptions {
   clock: Clock;
@@ -21,8 +24,9 @@ export interface ScrapeOptions {
 }
 
 export interface ScrapeAnalyzer extends Analyzer {
+  readonly counters: CounterReader;
   follow(key: string, watch: () => Followed | undefined): void;
-  /** What is remembered of each arm, with the raw counters of its pods, for a judge that does its own arithmetic. */
+  /** What is remembered of each arm. */
   readonly arms: Arms;
   /** Ends every look between checks and forgets everything. */
   close(): void;
@@ -36,8 +40,6 @@ const BETWEEN_LOOKS_MS_MIN = 1_000;
 const BETWEEN_LOOKS_MS_MAX = 15_000;
 /** The first look at a run's pods ends a little after its traffic has begun. */
 const LEAST_WINDOW_TOLERANCE = 0.75;
-/** A canary that is measured but not followed, e.g. because this replica has just ceased to be the active one. */
-const IDLE_MS_MAX = 10 * 60_000;
 
 export function createScrapeAnalyzer(options: ScrapeOptions): ScrapeAnalyzer {
   const { clock, port } = options;
@@ -51,7 +53,6 @@ export function createScrapeAnalyzer(options: ScrapeOptions): ScrapeAnalyzer {
       const windowsMs = queries.filter(one => isBuiltIn(one) && armOf(one) === arm).map(one => one.windowMs);
       if (!signal.aborted && pods[arm].length > 0) looks.set(arm, arms.look(pods, arm, windowsMs));
     }
-    const cut = aborted(signal);
     const answer = async (query: MetricQuery): Promise<Measurement> => {
       if (!isBuiltIn(query)) {
         const message =
@@ -59,14 +60,17 @@ export function createScrapeAnalyzer(options: ScrapeOptions): ScrapeAnalyzer {
         return { kind: 'providerError', message };
       }
       const arm = armOf(query);
-      const look = signal.aborted ? undefined : await Promise.race([looks.get(arm), cut]);
+      const looking = looks.get(arm);
+      const look = looking && (await unlessAborted(looking, signal));
       if (signal.aborted)
         return {
           kind: 'providerError',
           message: `scrape: the pods were not read on port ${port} before the check's deadline`,
         };
       if (!look) return { kind: 'noData', message: `the ${arm} has no ready pod to read` };
-      return staleness(look, port) ?? measurementOf(query, look, options);
+      const shortfall = shortfallOf(look, port);
+      if (shortfall !== undefined) return { kind: 'providerError', message: shortfall };
+      return measurementOf(query, look, options);
     };
     return await Promise.all(queries.map(answer));
   }
@@ -74,6 +78,7 @@ export function createScrapeAnalyzer(options: ScrapeOptions): ScrapeAnalyzer {
   return {
     provider: 'scrape',
     measure,
+    counters: createScrapeCounters({ arms, port }),
     follow: followed.follow,
     arms,
     close: followed.close,
@@ -82,24 +87,6 @@ export function createScrapeAnalyzer(options: ScrapeOptions): ScrapeAnalyzer {
 
 const isBuiltIn = (query: MetricQuery) => query.kind !== 'custom';
 const armOf = (query: MetricQuery): Arm => query.arm ?? 'canary';
-
-/** Resolves with undefined when the signal aborts. The signals of checks are as short-lived as their listeners. */
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise(resolve => {
-    if (signal.aborted) return resolve(undefined);
-    signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
-}
-
-/** Too few answers are no value: the pods that are silent may be the ones that fail. */
-function staleness(look: Look, port: number): Measurement | undefined {
-  if (look.answered > 0 && look.answered >= look.needed) return undefined;
-  const counts = `${look.answered} of ${look.pods} ready pods answered on port ${port}, ${look.needed} are needed`;
-  const skipped = look.skipped > 0 ? ` (${look.skipped} were not asked any more)` : '';
-  const advice =
-    look.answered === 0 ? '; does a policy block the port, or is --scrape-port another one?' : '';
-  return { kind: 'providerError', message: `scrape: ${counts}${skipped}; ${look.problem ?? ''}${advice}` };
-}
 
 function measurementOf(query: MetricQuery, look: Look, options: ScrapeOptions): Measurement {
   const { source, port } = options;

@@ -45,6 +45,9 @@ const ASKED_ANYWAY = 16;
 /** Metrics of one check, and checks beside a look between them, are asked within this time. */
 const SHARED_MS = 200;
 
+/** For a canary that is measured but not followed, e.g. because this replica has just ceased to be the active one. */
+export const IDLE_MS_MAX = 10 * 60_000;
+
 interface State {
   history: ArmHistory;
   running: Promise<Look> | undefined;
@@ -128,8 +131,18 @@ export function createArms(options: { clock: Clock; read: PodReader }): Arms {
   };
 }
 
+/** Why the look is no value, for people; undefined: it is one. The pods that are silent may be the ones that fail. */
+export function shortfallOf(look: Look, port: number): string | undefined {
+  if (look.answered > 0 && look.answered >= look.needed) return undefined;
+  const counts = `${look.answered} of ${look.pods} ready pods answered on port ${port}, ${look.needed} are needed`;
+  const skipped = look.skipped > 0 ? ` (${look.skipped} were not asked any more)` : '';
+  const advice =
+    look.answered === 0 ? '; does a policy block the port, or is --scrape-port another one?' : '';
+  return `scrape: ${counts}${skipped}; ${look.problem ?? ''}${advice}`;
+}
+
 /** Addresses are used again by other pods; a name with its address is not, as long as anybody remembers it. */
-function identityOf({ name, ip }: PodAddress): string {
+export function identityOf({ name, ip }: PodAddress): string {
   return `${name}/${ip}`;
 }
 
