@@ -5,7 +5,7 @@ import { linkerdSource } from '../../analyzers/scrape/sources.ts';
 import { systemClock } from '../../engine/clock.ts';
 import { createFollow } from '../../engine/controller/follow.ts';
 import { createJudging } from '../../engine/controller/judging.ts';
-import { createMeasure } from '../../engine/controller/measure.ts';
+import { createMeasure, createServers } from '../../engine/controller/measure.ts';
 import type { Scheduler } from '../../engine/controller/scheduler.ts';
 import { createInProcessScheduler } from '../../engine/controller/schedulerInProcess.ts';
 import { createEngine, type Engine } from '../../engine/engine.ts';
@@ -27,6 +27,8 @@ export async function startEngine(
   rig: Rig,
   metricsServer: string | undefined,
   schedulerOf?: () => Scheduler,
+  /** How long the judge looks at a primary without a history, milliseconds. */
+  baselineMs?: number,
 ): Promise<RunningEngine> {
   const clock = systemClock;
   const kubeConfig = loadKubeConfig({ kubeconfig: rig.plane.kubeconfig('engine') });
@@ -36,6 +38,7 @@ export async function startEngine(
   const scrape = createScrapeAnalyzer({ clock, source: linkerdSource, port: 4191, path: '/metrics' });
   const analyzer =
     metricsServer === undefined ? scrape : createPrometheusAnalyzer({ address: metricsServer });
+  const serverOf = createServers(analyzer, createPrometheusAnalyzer);
   const engine: Engine = createEngine({
     clock,
     client: createApiClient(transport, { clock }),
@@ -50,7 +53,11 @@ export async function startEngine(
     resyncMs: 30_000,
     isActive: () => true,
     measure: createMeasure({ world: () => engine.world, analyzer }),
-    judging: createJudging({ world: () => engine.world, countersOf: () => analyzer.counters }),
+    judging: createJudging({
+      world: () => engine.world,
+      countersOf: address => serverOf(address).counters,
+      ...(baselineMs === undefined ? {} : { baselineMs }),
+    }),
     follow: createFollow({ world: () => engine.world, analyzer, isActive: () => true }),
     inspect: inspectTarget,
     inspectAutoscalers: autoscalerProblems,

@@ -20,7 +20,11 @@ function createService(clock: { now(): number }) {
   let reads = 0;
   let histories = 0;
   let broken: CounterAnswer | undefined;
-  let past: HistoryAnswer = { kind: 'history', samples: [] };
+  const tenMinutes = [
+    { atMs: START_MS - 600_000, pods: pods({ p1: { ok: 0 } }) },
+    { atMs: START_MS, pods: pods({ p1: { ok: 6_000 } }) },
+  ];
+  let past: HistoryAnswer = { kind: 'history', samples: tenMinutes };
   let sampledAtMs: (() => number) | undefined;
   const reader: CounterReader = {
     async read() {

@@ -4,31 +4,32 @@
  * on another replica, it goes on from the last checkpoint, and the first look covers the gap. It decides nothing.
  */
 import type { JudgeStatus } from '../api/status.ts';
-import { parseTime } from '../core/facts.ts';
 import type { Evidence, Observation } from '../core/observation.ts';
-import { parseRunId } from '../core/run.ts';
-import { isGuarded } from '../core/settings.ts';
-import { nextStep } from '../../steppers/plan.ts';
 import type { CounterAnswer, CounterQuery, CounterReader } from '../../analyzers/counterReader.ts';
 import { decodeCheckpoint } from '../../analyzers/judge/checkpoint.ts';
-import { type UserBound, userBoundOf } from '../../analyzers/judge/comparisons.ts';
 import type { Reading } from '../../analyzers/judge/counters.ts';
-import { DISPERSION_PRIOR } from '../../analyzers/judge/dispersion.ts';
-import { type GuardState, guardTick, startGuard } from '../../analyzers/judge/guard.ts';
-import { historyOf, paceOf, type PrimaryHistory, totalOf } from '../../analyzers/judge/history.ts';
-import { type JudgeState, judgeTick, startJudge, type Step } from '../../analyzers/judge/judge.ts';
-import { planOf } from '../../analyzers/judge/plan.ts';
-import type { JudgeSettings } from '../../analyzers/judge/settings.ts';
+import { type GuardState, guardTick } from '../../analyzers/judge/guard.ts';
+import { historyOf, type PrimaryHistory } from '../../analyzers/judge/history.ts';
+import { type JudgeState, judgeTick } from '../../analyzers/judge/judge.ts';
+import {
+  counterQueryOf,
+  type Judged,
+  started,
+  stepOf,
+  warningOf,
+  withEarlier,
+  withPauses,
+} from './judgedRun.ts';
 import { type Found, guardFound, judgeFound } from './judgeStatus.ts';
-import { podsOf } from './measure.ts';
 import type { Sighting } from './observe.ts';
-import { replicaSetsOf } from './query.ts';
 import type { World } from './world.ts';
 
 export interface JudgingOptions {
   world(): World;
   /** Raw counters of canaries that name this metrics server, or none; undefined: the provider has none. */
   countersOf(metricsServer: string | undefined): CounterReader | undefined;
+  /** How long a primary without a history is looked at before the first step. Default: a minute. */
+  baselineMs?: number;
 }
 
 export interface Judging {
@@ -57,17 +58,16 @@ const BASELINE_SAMPLES_MAX = 64;
 /** The provider's time stands still: there is nothing new for a while, and then nothing is known. */
 const STANDSTILL_MS = 30_000;
 
-type State = { kind: 'judge'; state: JudgeState } | { kind: 'guard'; state: GuardState };
-
 interface Memory {
   runId: string;
-  kind: State['kind'];
-  state: State | undefined;
+  kind: Judged['kind'];
+  state: Judged | undefined;
   /** The checkpoint of the status that was last seen. */
   base: string | undefined;
   /** What the last look wants written, and the state that is gone on with when it was. */
-  offered: { checkpoint: string; state: State } | undefined;
+  offered: { checkpoint: string; state: Judged } | undefined;
   status: JudgeStatus | undefined;
+  isWithoutHistory: boolean;
   /** Of the primary, while there is no history. */
   samples: { atMs: number; pods: NonNullable<Reading['primary']> }[];
   warning: string | undefined;
@@ -80,7 +80,7 @@ interface Memory {
   sampledAtMs: number | undefined;
 }
 
-export function createJudging({ world, countersOf }: JudgingOptions): Judging {
+export function createJudging({ world, countersOf, baselineMs = BASELINE_MS }: JudgingOptions): Judging {
   const memories = new Map<string, Memory>();
   const now = () => world().clock.now();
 
@@ -163,40 +163,50 @@ export function createJudging({ world, countersOf }: JudgingOptions): Judging {
     sighting: Sighting,
     signal: AbortSignal,
   ): Promise<Found['evidence'] | undefined> {
-    const answer = await reader.history(query, signal);
-    if (answer.kind === 'providerError') return { kind: 'error', message: answer.message };
-    if (answer.kind === 'history') {
-      memory.state = started(
-        memory,
-        sighting.observation,
-        historyOf(answer.samples),
-        answer.samples.at(-1)?.pods,
-      );
-      return undefined;
-    }
-    const { settings, route } = sighting.observation;
-    if (!settings.judge) {
-      const read = await reader.read(query, signal);
-      if (read.kind === 'providerError') return { kind: 'error', message: read.message };
-      memory.state = started(memory, sighting.observation, undefined, read.reading.primary);
-      return undefined;
+    const { observation } = sighting;
+    const { settings, route } = observation;
+    if (!memory.isWithoutHistory) {
+      const answer = await reader.history(query, signal);
+      if (answer.kind === 'providerError') return { kind: 'error', message: answer.message };
+      const history = historyOf(answer.kind === 'history' ? answer.samples : []);
+      // A service that is younger than a minute has none either.
+      if (history.lengthMs >= baselineMs || (answer.kind === 'history' && !settings.judge)) {
+        const pods = answer.kind === 'history' ? answer.samples.at(-1)?.pods : undefined;
+        start(memory, observation, history, pods);
+        return undefined;
+      }
+      memory.isWithoutHistory = true;
     }
     const read = await reader.read(query, signal);
     if (read.kind === 'providerError') return { kind: 'error', message: read.message };
     const { atMs, primary } = read.reading;
+    if (!settings.judge) {
+      start(memory, observation, undefined, primary);
+      return undefined;
+    }
     if (!primary) return { kind: 'silent', message: 'The primary could not be read.' };
     if (atMs > (memory.samples.at(-1)?.atMs ?? 0)) memory.samples.push({ atMs, pods: primary });
     if (memory.samples.length > BASELINE_SAMPLES_MAX) memory.samples.splice(1, 1);
     const seenMs = atMs - (memory.samples[0]?.atMs ?? atMs);
     // A run that has traffic already, on a replica that has not seen its beginning, does not wait for a baseline.
-    if (seenMs < BASELINE_MS && (route?.canaryWeight ?? 0) === 0) {
+    if (seenMs < baselineMs && (route?.canaryWeight ?? 0) === 0) {
       const seconds = Math.round(seenMs / 1_000);
-      const message = `There is no history of the primary: it is looked at for ${BASELINE_MS / 1_000} s before the first step (${seconds} s so far).`;
+      const message = `There is no history of the primary: it is looked at for ${baselineMs / 1_000} s before the first step (${seconds} s so far).`;
       return { kind: 'preparing', message };
     }
-    memory.state = started(memory, sighting.observation, historyOf(memory.samples), primary);
+    start(memory, observation, historyOf(memory.samples), primary);
     memory.samples = [];
     return undefined;
+  }
+
+  function start(
+    memory: Memory,
+    { settings }: Observation,
+    history: PrimaryHistory | undefined,
+    pods: Reading['primary'],
+  ): void {
+    memory.state = started(memory.runId, settings, history, pods);
+    memory.warning = history && warningOf(settings, history);
   }
 
   function weigh(
@@ -233,7 +243,7 @@ export function createJudging({ world, countersOf }: JudgingOptions): Judging {
     return { kind: 'hold', message: 'The way in which the run is judged was changed; it is judged anew.' };
   }
 
-  function offer(memory: Memory, { status }: Found, state: State): void {
+  function offer(memory: Memory, { status }: Found, state: Judged): void {
     if (status?.checkpoint === undefined) return;
     memory.offered = { checkpoint: status.checkpoint, state };
     memory.status = status;
@@ -273,7 +283,7 @@ export function createJudging({ world, countersOf }: JudgingOptions): Judging {
   };
 }
 
-function emptyMemory(runId: string, kind: State['kind'], at: number): Memory {
+function emptyMemory(runId: string, kind: Judged['kind'], at: number): Memory {
   return {
     runId,
     kind,
@@ -281,6 +291,7 @@ function emptyMemory(runId: string, kind: State['kind'], at: number): Memory {
     base: undefined,
     offered: undefined,
     status: undefined,
+    isWithoutHistory: false,
     samples: [],
     warning: undefined,
     looking: undefined,
@@ -292,7 +303,7 @@ function emptyMemory(runId: string, kind: State['kind'], at: number): Memory {
   };
 }
 
-function atOf(held: State | undefined): number {
+function atOf(held: Judged | undefined): number {
   return held?.state.progress?.atMs ?? 0;
 }
 
@@ -318,95 +329,4 @@ function untilSample(
   if (before === undefined || sampledAtMs <= before) return LOOK_MS_MIN;
   const expectedMs = 2 * sampledAtMs - before - reading.atMs + LAG_MS;
   return Math.max(LOOK_MS_MIN, Math.min(LOOK_MS_MAX, expectedMs));
-}
-
-function stepOf({ settings, route }: Observation): Step {
-  const weightPercent = route?.canaryWeight ?? 0;
-  return {
-    index: settings.steps.indexOf(weightPercent),
-    weightPercent,
-    nextWeightPercent: nextStep(settings.steps, weightPercent),
-  };
-}
-
-/** While a run is paused its deadline stands still. */
-function withPauses(settings: JudgeSettings, { status, now }: Observation): JudgeSettings {
-  const { run, paused } = status;
-  const startedAt = parseTime(run?.startedAt);
-  const pausedMs = parseTime(run?.waitingSince ?? run?.startedAt) - startedAt;
-  const runningPauseMs = paused?.at === undefined ? 0 : now - parseTime(paused.at);
-  return { ...settings, deadlineMs: settings.deadlineMs + pausedMs + runningPauseMs };
-}
-
-/** A canary without traffic has answered nothing of this run; neither has one of a run that is retried, at first. */
-function withEarlier(reading: Reading, { status, route }: Observation): Reading {
-  const isRetry = (parseRunId(status.run?.id ?? '')?.commandId ?? '') !== '';
-  const isUntouched = (route?.canaryWeight ?? 0) === 0;
-  return reading.canary && (isRetry || isUntouched) ? { ...reading, earlier: reading.canary } : reading;
-}
-
-function started(
-  memory: Memory,
-  { settings }: Observation,
-  history: PrimaryHistory | undefined,
-  pods: Reading['primary'],
-): State {
-  const bounds = boundsOf(settings.metrics, pods);
-  if (!settings.judge) {
-    const start = { runId: memory.runId, bounds };
-    return { kind: 'guard', state: startGuard(history ? { ...start, history } : start) };
-  }
-  const known = history ?? { blocks: [], lengthMs: 0 };
-  memory.warning = warningOf(settings.judge, settings.steps, known);
-  const state = startJudge({ runId: memory.runId, settings: settings.judge, history: known, bounds });
-  return { kind: 'judge', state };
-}
-
-function boundsOf(metrics: Observation['settings']['metrics'], pods: Reading['primary']): UserBound[] {
-  const uppers = new Map<number, unknown>();
-  for (const { durations } of pods?.values() ?? [])
-    for (const { uppersMs } of durations.values()) for (const upper of uppersMs) uppers.set(upper, undefined);
-  return metrics.flatMap(metric => {
-    if (metric.kind === 'custom' || !isGuarded(metric)) return [];
-    return userBoundOf(metric.kind, metric, uppers.size > 0 ? uppers : undefined) ?? [];
-  });
-}
-
-/** What the judge is asked for and cannot give with the traffic that there is. */
-function warningOf(
-  settings: JudgeSettings,
-  weightsPercent: readonly number[],
-  history: PrimaryHistory,
-): string | undefined {
-  const rps = paceOf(history);
-  if (rps === undefined) return undefined;
-  const { requests, failures } = totalOf(history);
-  if (!(requests > 0)) return 'The primary had no requests lately; without any the run stalls.';
-  const baseRate = failures / requests;
-  const { seconds } = planOf({
-    settings,
-    weightsPercent,
-    rps,
-    baseRate,
-    dispersion: DISPERSION_PRIOR,
-    tickMs: LOOK_MS,
-  });
-  const deadlineSeconds = settings.deadlineMs / 1_000;
-  if (seconds <= deadlineSeconds) return undefined;
-  const needed = Number.isFinite(seconds) ? `about ${Math.round(seconds)} s` : 'for ever';
-  return `At ${Number(rps.toPrecision(2))} requests a second a good release needs ${needed}, longer than the deadline of ${deadlineSeconds} s: allow a larger promotionMargin, more weight, or more time.`;
-}
-
-function counterQueryOf(world: World, sighting: Sighting): CounterQuery {
-  const { names, observation } = sighting;
-  const { revision } = observation.status.run ?? {};
-  return {
-    namespace: names.namespace,
-    canary: {
-      deployment: names.target,
-      replicaSets: replicaSetsOf(world, names.namespace, names.target, revision),
-    },
-    primary: { deployment: names.primaryWorkload, replicaSets: [] },
-    pods: podsOf(world, sighting),
-  };
 }

@@ -108,7 +108,8 @@ export function judged(f: Facts, run: Run, dueAt: number, outcomes: Outcomes): U
   const stopped = isDue ? checkedWithout(f, run, checks, outcomes) : undefined;
   if (stopped) return stopped;
   const checked = checkedNow(f, run, checks);
-  if (evidence?.kind === 'pass') return outcomes.passed(checked, { checks }, `: ${evidence.message.replace(/\.$/, '')}`);
+  if (evidence?.kind === 'pass')
+    return outcomes.passed(checked, { checks }, `: ${evidence.message.replace(/\.$/, '')}`);
   return acted(f, checked, evidence, outcomes) ?? held(f, checked, checks, evidence, nextMs, outcomes);
 }
 
