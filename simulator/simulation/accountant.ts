@@ -7,6 +7,7 @@ import type { ProcessStore } from '../api/inprocess.ts';
 import type { Json } from '../api/json.ts';
 import { ENDPOINT_SLICE, POD, SERVICE } from '../controllers/objects.ts';
 import { requestsBetween } from './load.ts';
+import type { Answered } from './proxies.ts';
 import type { CanaryPlan, TrafficKind } from './plan.ts';
 import { behaviourOf, type Pods } from './pods.ts';
 
@@ -57,6 +58,8 @@ export interface AccountantOptions {
   pods: Pods;
   now: () => number;
   startMs: number;
+  /** What pods have answered, as it is booked. */
+  onAnswered(answered: Answered): void;
 }
 
 /** Samples that are kept of each workload; older ones are beyond any window. */
@@ -140,6 +143,18 @@ export function createAccountant(options: AccountantOptions): Accountant {
         booked.set(key, (booked.get(key) ?? 0) + failed);
       }
       if (leg.version === '') continue;
+      const { workload, replicaSet, latencyMs } = leg;
+      const { namespace } = canary;
+      options.onAnswered({
+        namespace,
+        workload,
+        replicaSet,
+        fromMs,
+        toMs: atMs,
+        requests: total,
+        failed,
+        latencyMs,
+      });
       const list = samplesOf(`${canary.namespace}/${leg.workload}`, leg.replicaSet);
       const last = list[list.length - 1]!;
       const next = {

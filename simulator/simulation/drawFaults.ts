@@ -1,7 +1,7 @@
 /** Draws the faults of a simulation: which kinds strike at all, how often each does, and what exactly. */
 import type { Chance } from './chance.ts';
 import { type Frame, moments, type Undated } from './generate.ts';
-import { type Effect, EFFECTS, type Fault, METRICS_TROUBLES, type Moment } from './plan.ts';
+import { COUNTER_TROUBLES, type Effect, EFFECTS, type Fault, METRICS_TROUBLES, type Moment } from './plan.ts';
 
 const FIRST_FAULT_MS = 3_000;
 const WATCHED = [
@@ -141,6 +141,16 @@ const OF_CANARIES: readonly { kind: Fault['kind']; perMinute: number; draw: Draw
       canary,
       how: chance.pick(METRICS_TROUBLES),
       forMs: chance.spread(2_000, 180_000),
+    }),
+  },
+  {
+    kind: 'counters',
+    perMinute: 0.3,
+    draw: (chance, canary) => ({
+      kind: 'counters',
+      canary,
+      how: chance.pick(COUNTER_TROUBLES),
+      forMs: chance.spread(2_000, 120_000),
     }),
   },
   {

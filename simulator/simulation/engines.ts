@@ -17,13 +17,15 @@ import { createSmiStepper } from '../../steppers/smi.ts';
 import type { Accountant } from './accountant.ts';
 import type { Call } from './calls.ts';
 import type { Chance } from './chance.ts';
+import type { Told } from './counterSource.ts';
 import type { Cluster } from './cluster.ts';
 import type { Hand, Hands } from './hands.ts';
 import { createHistory, type History } from './history.ts';
 import { type Answer, createMetricsSource } from './metricsSource.ts';
 import { createNetwork } from './network.ts';
-import type { MetricsTrouble, Plan } from './plan.ts';
+import type { CounterTrouble, MetricsTrouble, Plan } from './plan.ts';
 import { createProcess, type Process } from './process.ts';
+import type { Proxies } from './proxies.ts';
 import { createStreams, type Streams } from './streams.ts';
 import type { Strikes } from './strikes.ts';
 import { createWeakScheduler } from './weakScheduler.ts';
@@ -34,14 +36,18 @@ export interface EnginesOptions {
   chance: Chance;
   cluster: Cluster;
   accountant: Accountant;
+  proxies: Proxies;
   strikes: Strikes;
   hands: Hands;
   note(who: string, what: string): void;
   trouble(namespace: string, workload: string): MetricsTrouble | undefined;
+  counterTrouble(namespace: string, workload: string): { how: CounterTrouble; sinceMs: number } | undefined;
   refusal(call: Call): StatusError | undefined;
   receiver(): ReceiverTrouble | undefined;
   onTold(id: string): void;
   onAnswer(answer: Answer): void;
+  /** Raw counters were read. */
+  onCounters(told: Told): void;
   onArrival(call: Call, hand: Hand): void;
   /** The engine did what no engine may: a tick threw, a handler failed. */
   onBroken(engine: number, message: string): void;
@@ -180,9 +186,12 @@ function compose(options: EnginesOptions, index: number, life: Life): Engine {
     engine: index,
     process,
     accountant: options.accountant,
+    proxies: options.proxies,
     lagMs,
     trouble: options.trouble,
+    counterTrouble: options.counterTrouble,
     onAnswer: options.onAnswer,
+    onCounters: options.onCounters,
   });
   const random = own.fork('random').next;
   const log = {

@@ -5,8 +5,10 @@
 import type { Analyzer, Measurement, MetricQuery } from '../../analyzers/analyzer.ts';
 import type { Clock } from '../../engine/clock.ts';
 import type { Accountant } from './accountant.ts';
+import { createCounterSource, type Told } from './counterSource.ts';
 import type { Process } from './process.ts';
-import type { MetricsTrouble } from './plan.ts';
+import type { CounterTrouble, MetricsTrouble } from './plan.ts';
+import type { Proxies } from './proxies.ts';
 
 export interface Answer {
   engine: number;
@@ -24,10 +26,14 @@ export interface MetricsSourceOptions {
   engine: number;
   process: Process;
   accountant: Accountant;
+  proxies: Proxies;
   lagMs: () => number;
   /** What is wrong with the metrics of this workload now. */
   trouble(namespace: string, workload: string): MetricsTrouble | undefined;
+  /** What is wrong with its raw counters alone. */
+  counterTrouble(namespace: string, workload: string): { how: CounterTrouble; sinceMs: number } | undefined;
   onAnswer(answer: Answer): void;
+  onCounters(told: Told): void;
 }
 
 /** Longer than the engine waits for a check. */
@@ -87,25 +93,36 @@ export function createMetricsSource(options: MetricsSourceOptions): Analyzer {
     }
   }
 
+  /** What a provider says is true when it says it, not when it was asked. */
+  function answered<T>(how: { isLate: boolean; answer: () => T; onCut: T; signal: AbortSignal }): Promise<T> {
+    const { signal, onCut } = how;
+    return new Promise(resolve => {
+      // Taken off again: a composite signal that is listened to is never forgotten.
+      const end = (answer: T) => {
+        signal.removeEventListener('abort', onAbort);
+        resolve(answer);
+      };
+      const onAbort = () => end(onCut);
+      signal.addEventListener('abort', onAbort);
+      clock.setTimer(
+        () => {
+          const answer = how.answer();
+          process.deliver(() => end(answer));
+        },
+        how.isLate ? LATE_MS : options.lagMs(),
+      );
+    });
+  }
+
   async function one(query: MetricQuery, signal: AbortSignal): Promise<Measurement> {
     const scope = scopeOf(query.query ?? '');
     if (!scope) return { kind: 'providerError', message: 'the query names no workload' };
     const askedAtMs = clock.now();
-    const isLate = options.trouble(scope.namespace, scope.workload) === 'late';
-    const delayMs = isLate ? LATE_MS : options.lagMs();
-    // What a provider says is true when it says it, not when it was asked.
-    const measurement = await new Promise<Measurement>(resolve => {
-      // Taken off again: a composite signal that is listened to is never forgotten.
-      const end = (answer: Measurement) => {
-        signal.removeEventListener('abort', onAbort);
-        resolve(answer);
-      };
-      const onAbort = () => end({ kind: 'providerError', message: 'no answer in time' });
-      signal.addEventListener('abort', onAbort);
-      clock.setTimer(() => {
-        const answer = answerTo(query, scope);
-        process.deliver(() => end(answer));
-      }, delayMs);
+    const measurement = await answered<Measurement>({
+      isLate: options.trouble(scope.namespace, scope.workload) === 'late',
+      answer: () => answerTo(query, scope),
+      onCut: { kind: 'providerError', message: 'no answer in time' },
+      signal,
     });
     if (process.isAlive())
       options.onAnswer({
@@ -121,8 +138,22 @@ export function createMetricsSource(options: MetricsSourceOptions): Analyzer {
     return measurement;
   }
 
+  const counters = createCounterSource({
+    ...options,
+    answered,
+    accrueAll: accountant.accrueAll,
+    now: clock.now,
+    onRead({ namespace, canary }, askedAtMs, answer) {
+      const { engine } = options;
+      const workload = canary.deployment;
+      if (process.isAlive())
+        options.onCounters({ engine, namespace, workload, askedAtMs, atMs: clock.now(), answer });
+    },
+  });
+
   return {
     provider: 'simulated',
+    counters,
     measure: (queries, _pods, signal) => Promise.all(queries.map(query => one(query, signal))),
   };
 }

@@ -80,6 +80,7 @@ export type Fault =
   | { kind: 'wake'; engine: number; how: 'lost' | 'late'; forMs: number }
   | { kind: 'clock'; engine: number; byMs: number }
   | { kind: 'metrics'; canary: number; how: MetricsTrouble; forMs: number }
+  | { kind: 'counters'; canary: number; how: CounterTrouble; forMs: number }
   /** Pods cannot be created in the namespace of the canary. */
   | { kind: 'quota'; canary: number; forMs: number }
   /** Whoever is told of rollouts does not answer, or not well. */
@@ -89,6 +90,10 @@ export type Fault =
 
 export const METRICS_TROUBLES = ['missing', 'nan', 'late', 'good', 'bad', 'many', 'error'] as const;
 export type MetricsTrouble = (typeof METRICS_TROUBLES)[number];
+
+/** Of raw counters alone. `stale`: they stand still, and so does their time; `reset`: they begin anew, once; `half`: the primary's are missing. */
+export const COUNTER_TROUBLES = ['stale', 'reset', 'half'] as const;
+export type CounterTrouble = (typeof COUNTER_TROUBLES)[number];
 
 /** What users, GitOps, nodes and strangers do. */
 export type Deed =

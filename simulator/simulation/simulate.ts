@@ -8,11 +8,13 @@ import { createChance } from './chance.ts';
 import type { Checker, Scene, Violation } from './checkers/checker.ts';
 import { createCheckers } from './checkers/registry.ts';
 import { createCluster } from './cluster.ts';
+import { summaryOf } from './counterSource.ts';
 import { createDeeds, describe } from './deeds.ts';
 import { createEngines, type Engines, type EnginesOptions } from './engines.ts';
 import { createHands } from './hands.ts';
 import { narrate } from './narrate.ts';
 import { type Item, type Plan } from './plan.ts';
+import { createProxies } from './proxies.ts';
 import { createStrikes } from './strikes.ts';
 import { createTimeline } from './timeline.ts';
 import { createTroubles, isFault } from './troubles.ts';
@@ -60,8 +62,16 @@ function createStage(plan: Plan) {
   const witness = createWitness(plan, cluster.store, now);
   const { canaries } = plan;
   const { store, pods } = cluster;
-  const accountant = createAccountant({ canaries, store, pods, now, startMs: START_MS });
   const troubles = createTroubles(plan, cluster, now, START_MS + plan.restlessMs);
+  const proxies = createProxies({ now, lies: troubles.metricsOf, trouble: troubles.countersOf });
+  const accountant = createAccountant({
+    canaries,
+    store,
+    pods,
+    now,
+    startMs: START_MS,
+    onAnswered: proxies.answered,
+  });
   const state: State = {
     violation: undefined,
     rollouts: 0,
@@ -102,6 +112,7 @@ function createStage(plan: Plan) {
     cluster,
     witness,
     accountant,
+    proxies,
     troubles,
     state,
     strikes,
@@ -120,6 +131,7 @@ function enginesOptions(plan: Plan, stage: Stage): EnginesOptions {
     plan,
     chance: createChance(`play/${plan.seed}`),
     trouble: troubles.metricsOf,
+    counterTrouble: troubles.countersOf,
     refusal: troubles.refusalOf,
     receiver: troubles.receiver,
     onTold: id => note('receiver', `is told ${id}`),
@@ -130,6 +142,10 @@ function enginesOptions(plan: Plan, stage: Stage): EnginesOptions {
         if (view.plan.namespace === answer.namespace && view.plan.target === answer.workload)
           stage.verdicts.hear(answer, view);
       for (const checker of state.checkers) checker.onAnswer?.(answer);
+    },
+    onCounters(told) {
+      note(`engine-${told.engine}`, `is told ${summaryOf(told)}`);
+      for (const checker of state.checkers) checker.onCounters?.(told);
     },
     onArrival(call, hand) {
       state.requests += 1;

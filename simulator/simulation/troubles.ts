@@ -8,10 +8,11 @@ import type { Cluster } from './cluster.ts';
 import type { Engines } from './engines.ts';
 import { refusalOf } from './network.ts';
 import type { ReceiverTrouble } from './receivers.ts';
-import type { Fault, Item, MetricsTrouble, Plan } from './plan.ts';
+import type { CounterTrouble, Fault, Item, MetricsTrouble, Plan } from './plan.ts';
 
 export interface Troubles {
   metricsOf(namespace: string, workload: string): MetricsTrouble | undefined;
+  countersOf(namespace: string, workload: string): { how: CounterTrouble; sinceMs: number } | undefined;
   refusalOf(call: Call): StatusError | undefined;
   receiver(): ReceiverTrouble | undefined;
   /** Begins a fault that strikes by itself. */
@@ -20,6 +21,7 @@ export interface Troubles {
 
 export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, endMs: number): Troubles {
   const metrics = new Map<string, { how: MetricsTrouble; untilMs: number }>();
+  const counters = new Map<string, { how: CounterTrouble; sinceMs: number; untilMs: number }>();
   const deaf = new Map<string, { code: number; untilMs: number }>();
   let receiver: { how: ReceiverTrouble; untilMs: number } | undefined;
   const until = (forMs: number) => Math.min(now() + forMs, endMs);
@@ -28,6 +30,10 @@ export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, 
     metricsOf(namespace, workload) {
       const trouble = metrics.get(`${namespace}/${workload.replace(/-primary$/, '')}`);
       return trouble && trouble.untilMs > now() ? trouble.how : undefined;
+    },
+    countersOf(namespace, workload) {
+      const trouble = counters.get(`${namespace}/${workload.replace(/-primary$/, '')}`);
+      return trouble && trouble.untilMs > now() ? trouble : undefined;
     },
     refusalOf(call) {
       const trouble = call.kind === 'status' ? deaf.get(`${call.namespace}/${call.name}`) : undefined;
@@ -50,6 +56,12 @@ export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, 
         case 'metrics': {
           const { namespace, target } = plan.canaries[item.canary]!;
           metrics.set(`${namespace}/${target}`, { how: item.how, untilMs: until(item.forMs) });
+          return;
+        }
+        case 'counters': {
+          const { namespace, target } = plan.canaries[item.canary]!;
+          const sinceMs = now();
+          counters.set(`${namespace}/${target}`, { how: item.how, sinceMs, untilMs: until(item.forMs) });
           return;
         }
         case 'receiver':
@@ -90,6 +102,7 @@ export const FAULTS: ReadonlySet<string> = new Set<Fault['kind']>([
   'wake',
   'clock',
   'metrics',
+  'counters',
   'quota',
   'receiver',
   'status',

@@ -5,6 +5,7 @@
 import type { StoreChange } from '../../api/inprocess.ts';
 import type { Accountant } from '../accountant.ts';
 import type { Call } from '../calls.ts';
+import type { Told } from '../counterSource.ts';
 import type { Hand } from '../hands.ts';
 import type { Answer } from '../metricsSource.ts';
 import type { Plan } from '../plan.ts';
@@ -41,6 +42,8 @@ export interface Checker {
   onChange?(change: StoreChange, views: readonly CanaryView[], hand: Hand): void;
   /** A metric query was answered. */
   onAnswer?(answer: Answer): void;
+  /** Raw counters were read. */
+  onCounters?(told: Told): void;
   /** A request of an engine arrived at the API server. */
   onArrival?(call: Call, hand: Hand): void;
   /** Called about once a second of simulated time. */

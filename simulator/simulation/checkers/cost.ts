@@ -25,6 +25,16 @@ export const cost: Rule = {
     const restsFromMs = () => Math.max(scene.settledSinceMs(), scene.calmSinceMs()) + REST_MS;
     const isQuiet = () => restsFromMs() < scene.now();
     const isIdle = (view: CanaryView) => view.uid === undefined || IDLE.has(view.status.current().phase);
+    const queried = (
+      about: { namespace: string; workload: string; askedAtMs: number },
+      what: string,
+    ): void => {
+      if (!isQuiet() || about.askedAtMs < restsFromMs()) return;
+      const view = scene.witness.canaries.find(
+        one => one.plan.namespace === about.namespace && about.workload.startsWith(one.plan.target),
+      );
+      if (view && isIdle(view)) report(view, `${what} was asked for an idle canary`);
+    };
     return {
       onArrival(call) {
         if (!isQuiet() || call.kind === 'watch' || call.kind === 'list') return;
@@ -42,13 +52,8 @@ export const cost: Rule = {
             `an idle engine made ${requests} requests, the last for ${call.kind} ${call.namespace}/${call.name}`,
           );
       },
-      onAnswer(answer) {
-        if (!isQuiet() || answer.askedAtMs < restsFromMs()) return;
-        const view = scene.witness.canaries.find(
-          one => one.plan.namespace === answer.namespace && answer.workload.startsWith(one.plan.target),
-        );
-        if (view && isIdle(view)) report(view, `${answer.metric} was asked for an idle canary`);
-      },
+      onAnswer: answer => queried(answer, answer.metric),
+      onCounters: told => queried(told, 'the counters'),
     };
   },
 };

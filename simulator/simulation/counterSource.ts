@@ -1,0 +1,143 @@
+/**
+ * The raw counters of the simulation's provider: what the proxies tell, as one pod for each ReplicaSet, late, missing, no
+ * numbers or not at all while its world is in trouble.
+ */
+import type {
+  ArmScope,
+  CounterAnswer,
+  CounterQuery,
+  CounterReader,
+  HistoryAnswer,
+} from '../../analyzers/counterReader.ts';
+import type { PodCounters } from '../../analyzers/scrape/counters.ts';
+import type { CounterTrouble, MetricsTrouble } from './plan.ts';
+import { BOUNDS_MS, type Counted, type CountedSets, type Proxies } from './proxies.ts';
+
+/** A reading as an engine was given it, for the checkers. */
+export interface Told {
+  engine: number;
+  namespace: string;
+  /** Of the canary. */
+  workload: string;
+  askedAtMs: number;
+  atMs: number;
+  answer: CounterAnswer;
+}
+
+export interface CounterSourceOptions {
+  proxies: Proxies;
+  /** Books what was answered up to now. */
+  accrueAll(): void;
+  trouble(namespace: string, workload: string): MetricsTrouble | undefined;
+  counterTrouble(namespace: string, workload: string): { how: CounterTrouble; sinceMs: number } | undefined;
+  /** Answers when the provider does: late, or cut by the signal. */
+  answered<Answer>(how: {
+    isLate: boolean;
+    answer: () => Answer;
+    onCut: Answer;
+    signal: AbortSignal;
+  }): Promise<Answer>;
+  onRead(query: CounterQuery, askedAtMs: number, answer: CounterAnswer): void;
+  now(): number;
+}
+
+const CUT = { kind: 'providerError', message: 'no answer in time' } as const;
+
+export function createCounterSource(options: CounterSourceOptions): CounterReader {
+  const { proxies } = options;
+
+  /** Undefined: nothing is in the way. */
+  function refusal(
+    trouble: MetricsTrouble | undefined,
+  ): { kind: 'providerError'; message: string } | undefined {
+    if (trouble === 'error') return { kind: 'providerError', message: 'HTTP 503' };
+    return trouble === 'many' ? { kind: 'providerError', message: 'HTTP 422' } : undefined;
+  }
+
+  function readingOf({ namespace, canary, primary }: CounterQuery): CounterAnswer {
+    options.accrueAll();
+    const trouble = options.trouble(namespace, canary.deployment);
+    const refused = refusal(trouble);
+    if (refused) return refused;
+    const told = [canary, primary].map(scope => {
+      const { atMs, sets } = proxies.now(namespace, scope.deployment);
+      return { atMs, pods: podsOf(sets, scope, trouble === 'nan') };
+    });
+    const [ofCanary, ofPrimary] = told.map(({ pods }) =>
+      pods.size === 0 || trouble === 'missing' ? undefined : pods,
+    );
+    const isHalf = options.counterTrouble(namespace, canary.deployment)?.how === 'half';
+    const atMs = Math.min(...told.map(one => one.atMs));
+    const born = ofPrimary ? new Map<string, PodCounters>() : undefined;
+    const reading = { atMs, canary: ofCanary ?? born, primary: isHalf ? undefined : ofPrimary };
+    return { kind: 'reading', reading, sampledAtMs: atMs };
+  }
+
+  function historyOf({ namespace, canary, primary }: CounterQuery): HistoryAnswer {
+    options.accrueAll();
+    const trouble = options.trouble(namespace, canary.deployment);
+    const refused = refusal(trouble);
+    if (refused) return refused;
+    const minutes = trouble === 'missing' ? [] : proxies.minutes(namespace, primary.deployment);
+    const samples = minutes.map(({ atMs, sets }) => ({
+      atMs,
+      pods: podsOf(sets, primary, trouble === 'nan'),
+    }));
+    return { kind: 'history', samples };
+  }
+
+  const isLate = ({ namespace, canary }: CounterQuery) =>
+    options.trouble(namespace, canary.deployment) === 'late';
+
+  return {
+    async read(query, signal) {
+      const askedAtMs = options.now();
+      const answer = await options.answered<CounterAnswer>({
+        isLate: isLate(query),
+        answer: () => readingOf(query),
+        onCut: CUT,
+        signal,
+      });
+      options.onRead(query, askedAtMs, answer);
+      return answer;
+    },
+    history: (query, signal) =>
+      options.answered<HistoryAnswer>({
+        isLate: isLate(query),
+        answer: () => historyOf(query),
+        onCut: CUT,
+        signal,
+      }),
+  };
+}
+
+function podsOf(sets: CountedSets, { replicaSets }: ArmScope, isNonsense: boolean): Map<string, PodCounters> {
+  const named = [...sets].filter(([name]) => replicaSets.length === 0 || replicaSets.includes(name));
+  return new Map(named.map(([name, counted]) => [`${name}-proxies`, countersOf(counted, isNonsense)]));
+}
+
+/** Whole numbers. Successes are rounded by themselves: what is left of a rounded total would fall now and then. */
+function countersOf(counted: Counted, isNonsense: boolean): PodCounters {
+  const whole = (count: number) => (isNonsense ? Number.NaN : Math.floor(count));
+  return {
+    startedAt: counted.startedAtMs,
+    requests: new Map([
+      ['success', { isFailure: false, count: Math.floor(counted.succeeded) }],
+      ['failure', { isFailure: true, count: whole(counted.failed) }],
+    ]),
+    durations: new Map([['', { uppersMs: BOUNDS_MS, counts: counted.within.map(whole) }]]),
+  };
+}
+
+/** For the timeline. */
+export function summaryOf({ namespace, workload, answer }: Told): string {
+  const about = `counters of ${namespace}/${workload}`;
+  if (answer.kind !== 'reading') return `${about}: ${answer.message}`;
+  const { canary, primary } = answer.reading;
+  const [ofCanary, ofPrimary] = [canary, primary].map(pods => {
+    const counts = pods && [...pods.values()].flatMap(pod => [...pod.requests.values()]);
+    const sum = (some: typeof counts) => some?.reduce((total, one) => total + one.count, 0);
+    return counts ? `${sum(counts.filter(one => one.isFailure))}/${sum(counts)}` : 'stale';
+  });
+  return `${about}: canary ${ofCanary}, primary ${ofPrimary}`;
+}
