@@ -3,6 +3,7 @@
  * replicas for all.
  */
 import { afterAll, beforeAll, describe } from 'vitest';
+import { rawCounters } from './counters.ts';
 import { crashes } from './crashes.ts';
 import { deletions } from './deletions.ts';
 import { otherWriters } from './otherWriters.ts';
@@ -38,6 +39,8 @@ export function describeRollouts(scheduler: SchedulerName): void {
       await Promise.all(stage().engines.map(engine => engine.kill()));
     });
     releases(stage);
+    // The scheduler has no part in it.
+    if (scheduler === 'in-process') rawCounters(stage);
     deletions(stage);
     otherWriters(stage);
     services(stage);
