@@ -5,10 +5,8 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { SECRET, type Situation } from './contract.ts';
 import { describeCounterContract } from './counterContract.ts';
 import type { CounterQuery } from './counterReader.ts';
-import { countedBetween, countersAt } from './judge/counters.ts';
 import { createPrometheusAnalyzer } from './prometheus.ts';
 import { createPrometheusCounters, PODS_OF_HISTORY_MAX, PODS_READ_MAX } from './prometheusCounters.ts';
-import { incrementsBetween } from './scrape/counters.ts';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -233,74 +231,6 @@ describe('a reading', () => {
       message: expect.stringMatching(message),
     });
   });
-});
-
-describe('sums of series', () => {
-  const only = async (counts: Counts) => {
-    const { reading } = await readingOf([...pod('web-primary', 'p', counts), time()]);
-    return reading.primary!.get('p')!;
-  };
-  const requestsBetween = async (before: Counts, after: Counts) => {
-    const { requests, failures } = incrementsBetween(await only(before), await only(after));
-    return [requests, failures];
-  };
-
-  test.each<[string, Counts, Counts, number[]]>([
-    ['rose', { success: 100, failure: 5 }, { success: 150, failure: 6 }, [51, 1]],
-    ['a code is new', { success: 100 }, { success: 100, failure: 6, series: 3 }, [6, 6]],
-    [
-      'a new process',
-      { success: 100, failure: 5 },
-      { success: 7, failure: 1, startedAt: 1_699_999_900 },
-      [8, 1],
-    ],
-    // The proxy has dropped an idle client: what is left was counted before.
-    ['a client is gone', { success: 100, failure: 5 }, { success: 40, failure: 5, series: 1 }, [0, 0]],
-    // The other clients have covered it up, but for the number of series.
-    [
-      'a client is gone, unseen',
-      { success: 100, failure: 5 },
-      { success: 140, failure: 9, series: 1 },
-      [0, 0],
-    ],
-    ['a code is gone', { success: 100, failure: 5 }, { success: 110 }, [0, 0]],
-    // The start of another container, say.
-    ['a new start alone', { success: 100 }, { success: 130, startedAt: 1_699_999_900 }, [30, 0]],
-  ])('%s', async (_name, before, after, counted) => {
-    expect(await requestsBetween(before, after)).toEqual(counted);
-  });
-});
-
-test('a code that is gone with its client and comes back is counted from zero', async () => {
-  const readings = [];
-  for (const [index, counts] of [
-    { success: 100, failure: 5 },
-    { success: 100, series: 1 },
-    { success: 110, failure: 2, series: 2 },
-  ].entries()) {
-    const arms = ['web', 'web-primary'].flatMap(name => pod(name, 'p', counts));
-    readings.push((await readingOf([...arms, time(AT_SECONDS + index)])).reading);
-  }
-  let before = countersAt({ primary: readings[0]!.primary! }, []);
-  const counted = readings.map(({ atMs, canary, primary }) => {
-    const now = countedBetween(before, { canary: canary!, primary: primary! }, [], atMs - 1_000);
-    before = now.counters;
-    return [now.canary, now.primary].map(({ total, failures }) => [total, failures]);
-  });
-  expect(counted).toEqual([
-    [
-      [105, 5],
-      [0, 0],
-    ],
-    [
-      [0, 0],
-      [0, 0],
-    ],
-    [
-      [12, 2],
-      [12, 2],
-    ],
-  ]);
 });
 
 describe('the history', () => {

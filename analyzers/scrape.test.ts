@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../engine/clock.ts';
 import { createVirtualClock } from '../simulator/clock.ts';
-import { createPodMetrics, type PodMetrics } from '../simulator/world/podmetrics.ts';
+import type { PodMetrics } from '../simulator/world/podmetrics.ts';
 import type { Arm, ArmPods, Followed, MetricQuery } from './analyzer.ts';
 import { describeAnalyzerContract, SECRET, type Situation } from './contract.ts';
 import { createScrapeAnalyzer } from './scrape.ts';
-import { answering, type Respond, type ServedPods, servePods } from './scrape/servedPods.ts';
+import { answering, metered, type Respond, type ServedPods, servePods } from './scrape/servedPods.ts';
 import { applicationSource, linkerdSource } from './scrape/sources.ts';
 
 let served: ServedPods;
@@ -18,11 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => served.close());
 beforeEach(() => {
-  metrics = served.pods.map(pod => createPodMetrics({ address: pod.ip, port: 8080 }));
-  for (const [index, pod] of served.pods.entries()) {
-    pod.asked = 0;
-    pod.respond = answering(() => metrics[index]!.linkerdText());
-  }
+  metrics = metered(served.pods);
 });
 
 const never = new AbortController().signal;

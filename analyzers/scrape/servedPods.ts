@@ -3,6 +3,7 @@
  * what is asked of them, and answer as the test says.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createPodMetrics, type PodMetrics } from '../../simulator/world/podmetrics.ts';
 import type { PodAddress } from '../analyzer.ts';
 
 export type Respond = (request: IncomingMessage, response: ServerResponse) => void;
@@ -24,6 +25,16 @@ export const answering =
     response.writeHead(status, { 'content-type': 'text/plain; version=0.0.4' });
     response.end(text());
   };
+
+/** From now on each of them answers what it has counted: nothing yet. */
+export function metered(pods: readonly ServedPod[]): PodMetrics[] {
+  return pods.map(pod => {
+    const metrics = createPodMetrics({ address: pod.ip, port: 8080 });
+    pod.asked = 0;
+    pod.respond = answering(() => metrics.linkerdText());
+    return metrics;
+  });
+}
 
 /** Ports that are free on the first address may be taken on another. */
 const TRIES_MAX = 20;
