@@ -6,9 +6,8 @@ import type { Canary } from '../api/decode.ts';
 import { decide, decideUrgent } from '../core/decide.ts';
 import { type Decision, isTakeAway } from '../core/decision.ts';
 import { decideInSilence } from '../core/silence.ts';
-import { isRunning, parseTime } from '../core/facts.ts';
+import { isJudgedIn, isRunning } from '../core/facts.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
-import { isAllReady } from '../core/readiness.ts';
 import { ApiError, objectKey, type KubernetesObject } from '../kubernetes/types.ts';
 import { refusedPrimary } from '../workloads/inspect.ts';
 import { act, type Outcome } from './act.ts';
@@ -16,10 +15,10 @@ import { createCanaryIndex } from './canaryIndex.ts';
 import { lookAgain } from './confirm.ts';
 import type { Judging } from './judging.ts';
 import { createHeldWrites } from './heldWrites.ts';
+import { createInspections } from './inspections.ts';
 import { observe, type Sighting } from './observe.ts';
 import { createPace } from './pace.ts';
 import { alertsTo, refersTo } from './references.ts';
-import { createScalers } from './scalers.ts';
 import type { Scheduler } from './scheduler.ts';
 import type { World } from './world.ts';
 
@@ -57,19 +56,12 @@ const PASSES_MAX = 16;
 /** After a conflict the watch event wakes the canary; this is for an event that never comes. */
 const CONFLICT_RETRY_MS = 1_000;
 const FAILURE_RETRY_MS = 2_000;
-/** How long the answers of an inspection hold while a canary waits to be adopted. */
-const INSPECTION_TTL_MS = 10_000;
 
 /** A decision wants to know this first. */
 interface Wanted {
   measure: 'canary' | 'primary';
   isEvidenceOnly: boolean;
   sighting: Sighting;
-}
-
-interface Inspection {
-  at: number;
-  problems: Problem[];
 }
 
 export type TickMode = 'full' | 'lowerOnly';
@@ -88,12 +80,13 @@ export function createController(parts: Parts): Controller {
   const { world, scheduler, listener } = parts;
   const { stores, clock } = world;
   const accepted = new Map<string, Canary>();
-  const inspections = new Map<string, Inspection>();
-  const troubles = new Map<string, Inspection>();
-  const scalers = createScalers({
-    now: () => clock.now(),
-    read: sighting => parts.inspectAutoscalers(sighting),
-    onFailed: (key, error) => listener.failed(key, `looking for autoscalers: ${String(error)}`),
+  const inspections = createInspections({
+    clock,
+    inspect: parts.inspect,
+    inspectAutoscalers: parts.inspectAutoscalers,
+    inspectPods: parts.inspectPods,
+    onFailed: (key, message) => listener.failed(key, message),
+    wake: key => parts.isActive() && scheduler.wake(key),
   });
   /** One chain of observe, decide, act for each canary of this process; queries run outside of it. */
   const chains = new Map<string, Promise<unknown>>();
@@ -121,24 +114,24 @@ export function createController(parts: Parts): Controller {
   function look(key: string, judgement?: Judgement): Sighting | undefined {
     const [namespace = '', name = ''] = key.split('/');
     const sight = observe(world, namespace, name, {
-      obstacles: [...(inspections.get(key)?.problems ?? []), ...scalers.problemsOf(key)],
-      troubles: troubles.get(key)?.problems ?? [],
+      ...inspections.of(key),
       judgement,
       lastAccepted: accepted.get(key),
       held: heldWrites.of(key),
       judge: parts.judging?.known(key),
     });
     if (sight.kind === 'seen') {
-      if (sight.sighting.observation.problems.length === 0) accepted.set(key, sight.sighting.canary);
+      const { problems, status } = sight.sighting.observation;
+      if (problems.length === 0) accepted.set(key, sight.sighting.canary);
+      // What was weighed of a run that is over stands in its status.
+      if (!isJudgedIn(status.phase)) parts.judging?.forget(key);
       return sight.sighting;
     }
     if (sight.kind === 'refused') listener.refused(sight.object, sight.problems);
     else {
       accepted.delete(key);
-      inspections.delete(key);
-      troubles.delete(key);
+      inspections.forget(key);
       heldWrites.forget(key);
-      scalers.forget(key);
       parts.judging?.forget(key);
     }
     return undefined;
@@ -166,7 +159,7 @@ export function createController(parts: Parts): Controller {
         : undefined;
     if (refused) {
       // As if an inspection had found it: said in the condition now, and tried again after the next inspection.
-      inspections.set(key, { at: clock.now(), problems: [refused] });
+      inspections.refused(key, refused);
       return 'again';
     }
     listener.failed(key, `${outcome.action}: ${outcome.error.message}`);
@@ -244,70 +237,24 @@ export function createController(parts: Parts): Controller {
     };
   }
 
-  /** The answer is why it could not be read, when it could not: a tick is put off then, and does not throw. */
-  async function inspectIfNew(key: string): Promise<ApiError | undefined> {
-    const sighting = look(key);
-    if (!sighting) return undefined;
-    const { phase } = sighting.observation.status;
-    if (phase !== undefined && phase !== 'Initializing') {
-      // What kept it from being adopted is over.
-      inspections.delete(key);
-      await scalers.look(key, sighting);
-      return undefined;
-    }
-    const known = inspections.get(key);
-    if (known && clock.now() - known.at < INSPECTION_TTL_MS) return undefined;
-    try {
-      inspections.set(key, { at: clock.now(), problems: await parts.inspect(sighting) });
-      return undefined;
-    } catch (error) {
-      if (error instanceof ApiError) return error;
-      throw error;
-    }
-  }
-
-  /**
-   * Pods that were waited for long enough are looked at, behind the tick's back: no decision waits for it, and what was
-   * found is forgotten when the pods are ready.
-   */
-  function inspectIfWaiting(key: string): void {
-    const sighting = look(key);
-    const since = sighting && waitingSince(sighting.observation);
-    if (!sighting || since === undefined || clock.now() - since < INSPECTION_TTL_MS) {
-      troubles.delete(key);
-      return;
-    }
-    const known = troubles.get(key);
-    if (known && clock.now() - known.at < INSPECTION_TTL_MS) return;
-    troubles.set(key, { at: clock.now(), problems: known?.problems ?? [] });
-    parts.inspectPods(sighting).then(
-      problems => {
-        if (!troubles.has(key)) return;
-        troubles.set(key, { at: clock.now(), problems });
-        if (problems.length > 0 && parts.isActive()) scheduler.wake(key);
-      },
-      (error: unknown) => listener.failed(key, `looking at pods: ${String(error)}`),
-    );
-  }
-
   async function tick(
     key: string,
     signal: AbortSignal,
     mode: TickMode = 'full',
   ): Promise<number | undefined> {
     if (!parts.isActive()) return undefined;
-    const unread = await inspectIfNew(key);
+    const unread = await inspections.ofNew(key, look(key));
     if (unread) {
       listener.failed(key, `looking at the target: ${unread.message}`);
       return unread.retryAfterMs ?? FAILURE_RETRY_MS;
     }
-    inspectIfWaiting(key);
+    inspections.ofWaiting(key, look(key));
     let judgement: Judgement | undefined;
     for (let count = 0; count < PASSES_MAX && !signal.aborted; count++) {
       const answer = await exclusively(key, () => pass(key, mode, judgement));
       judgement = undefined;
       if ('measure' in answer) judgement = await measured(key, answer, signal);
-      else if (answer.next !== 'again') return sooner(answer.next, scalers.againMs(key));
+      else if (answer.next !== 'again') return sooner(answer.next, inspections.againMs(key));
     }
     return CONFLICT_RETRY_MS;
   }
@@ -391,7 +338,7 @@ export function createController(parts: Parts): Controller {
         urgent(key, sighting);
         const decision = decide(sighting.observation);
         const wantsNow = decision.actions.length > 0 || decision.measure !== undefined;
-        const delayMs = wantsNow ? 0 : sooner(decision.nextTickMs, scalers.againMs(key));
+        const delayMs = wantsNow ? 0 : sooner(decision.nextTickMs, inspections.againMs(key));
         if (delayMs === undefined) continue;
         due.push({ key, at: clock.now() + delayMs, urgency: urgencyOf(sighting.observation, decision) });
       }
@@ -411,13 +358,4 @@ function urgencyOf(observation: Observation, decision: Decision): 0 | 1 | 2 {
   if (isTakeAway(observation, decision)) return 0;
   const { status } = observation;
   return status.phase !== undefined && isRunning(status.phase) ? 1 : 2;
-}
-
-/** Since when the pods of a rollout are waited for; undefined when they are not. Milliseconds since the epoch. */
-function waitingSince({ status, target, primary }: Observation): number | undefined {
-  if (status.phase === 'Progressing' && target && !isAllReady(target, status.run?.revision ?? ''))
-    return parseTime(status.run?.steppedAt ?? status.run?.startedAt);
-  if (status.phase === 'Promoting' && primary && !isAllReady(primary, primary.revision))
-    return parseTime(status.stageSince);
-  return undefined;
 }

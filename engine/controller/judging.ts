@@ -8,7 +8,7 @@ import type { Evidence, Observation } from '../core/observation.ts';
 import type { CounterAnswer, CounterQuery, CounterReader } from '../../analyzers/counterReader.ts';
 import { decodeCheckpoint } from '../../analyzers/judge/checkpoint.ts';
 import type { Reading } from '../../analyzers/judge/counters.ts';
-import { type GuardState, guardTick } from '../../analyzers/judge/guard.ts';
+import { guardTick } from '../../analyzers/judge/guard.ts';
 import { historyOf, type PrimaryHistory } from '../../analyzers/judge/history.ts';
 import { type JudgeState, judgeTick } from '../../analyzers/judge/judge.ts';
 import {
@@ -116,7 +116,8 @@ export function createJudging({ world, countersOf, baselineMs = BASELINE_MS }: J
     const memory = memoryOf(key, observation);
     const epoch = observation.route?.stamp.epoch ?? 0;
     const leftMs = memory.lookedAt + memory.nextMs - now();
-    if (memory.last && leftMs > 0) return again(memory.last, epoch, leftMs);
+    // A clock that was set back would hold it for as long.
+    if (memory.last && leftMs > 0 && leftMs <= memory.nextMs) return again(memory.last, epoch, leftMs);
     memory.looking ??= lookNow(memory, reader, sighting, signal).finally(() => {
       memory.looking = undefined;
     });

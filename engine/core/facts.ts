@@ -137,6 +137,11 @@ export function progressingOf(f: Facts): Condition | undefined {
   return f.status.conditions?.find(one => one.type === 'Progressing');
 }
 
+/** A phase in which a canary is judged. */
+export function isJudgedIn(phase: Phase | undefined): boolean {
+  return phase === 'Progressing' || phase === 'Waiting' || phase === 'WaitingPromotion';
+}
+
 /** A rollout is under way, its clean-up included. */
 export function isRunning(phase: Phase): boolean {
   return ['Waiting', 'Progressing', 'WaitingPromotion', 'Promoting', 'Finalising'].includes(phase);

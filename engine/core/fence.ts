@@ -3,7 +3,7 @@
  * after a crash, a lost reply or a second engine. Every clause was model-checked; change one only with a model.
  */
 import type { ObservedRoute, Stamp } from '../../steppers/stepper.ts';
-import { type Facts, formatTime, hasRouteMoved, isNewerThan, isReverted } from './facts.ts';
+import { type Facts, formatTime, hasRouteMoved, isJudgedIn, isNewerThan, isReverted } from './facts.ts';
 import { canaryHasEndpoint } from './readiness.ts';
 import { act, freshRun, hold, lower, newRun, recorded, say, stage, type Unnamed, write } from './write.ts';
 import { takenBackBy } from './contest.ts';
@@ -61,7 +61,7 @@ export function followRoute(f: Facts): Unnamed | undefined {
   const followed = { canaryWeight: f.routeWeight, zeroSince };
   const end = f.o.route?.stamp.end ?? '';
   const { phase } = f.status;
-  const isActive = phase === 'Progressing' || phase === 'Waiting' || phase === 'WaitingPromotion';
+  const isActive = isJudgedIn(phase);
   if (end === '' || !f.run || f.routeRunId !== f.run.id) return write(f, followed, []);
   if (phase === 'Promoting' && end !== 'promoted' && f.status.stage !== 'back') {
     return write(f, { ...followed, ...stage(f, 'back') }, [

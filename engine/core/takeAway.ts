@@ -17,14 +17,12 @@ import {
   write,
 } from './write.ts';
 import { takenBackBy } from './contest.ts';
-import { type Facts, hasRouteMoved, isNewerThan, isReverted, isTargetBehind } from './facts.ts';
+import { type Facts, hasRouteMoved, isJudgedIn, isNewerThan, isReverted, isTargetBehind } from './facts.ts';
 import { canaryHasEndpoint, isPinned, primaryHasEndpoint } from './readiness.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 
 export function isAnalysing(f: Facts): boolean {
-  return (
-    f.status.phase === 'Progressing' || f.status.phase === 'Waiting' || f.status.phase === 'WaitingPromotion'
-  );
+  return isJudgedIn(f.status.phase);
 }
 
 /** Ends the run: route first where it carries traffic, otherwise the status alone. */

@@ -15,7 +15,15 @@ import type { Reason } from '../api/reasons.ts';
 import type { Stamp } from '../../steppers/stepper.ts';
 import { AGAIN_MS, conditionsOf } from './conditions.ts';
 import type { Action, Decision } from './decision.ts';
-import { type Facts, formatTime, isSettled, isTargetBehind, parseTime, progressingOf } from './facts.ts';
+import {
+  type Facts,
+  formatTime,
+  isJudgedIn,
+  isSettled,
+  isTargetBehind,
+  parseTime,
+  progressingOf,
+} from './facts.ts';
 import { formatRunId } from './run.ts';
 import { primaryHasEndpoint } from './readiness.ts';
 
@@ -80,8 +88,7 @@ function judgeIn(f: Facts, { judge, run, phase }: StatusPatch): JudgeStatus | un
   const known = f.o.judge;
   const isNewer = known !== undefined && known.run === run?.id && parseTime(known.at) >= parseTime(judge?.at);
   const latest = isNewer ? known : judge;
-  if (!latest || phase === 'Progressing' || phase === 'Waiting' || phase === 'WaitingPromotion')
-    return latest;
+  if (!latest || isJudgedIn(phase)) return latest;
   const { checkpoint: _checkpoint, ...kept } = latest;
   return kept;
 }

@@ -59,8 +59,15 @@ export function viewOf(object: KubernetesObject): CanaryView {
     target: { kind: String(target?.kind ?? ''), name: String(target?.name ?? '') },
     isSuspended: object.spec?.suspend === true,
     commands: VERBS.filter(verb => refusal(verb, boundRevision(verb, facts) ?? '', facts) === undefined),
-    status: object.status ?? {},
+    status: shown(object.status ?? {}),
   };
+}
+
+/** Without what only an engine reads, and what is as long as all the rest. */
+function shown(status: CanaryView['status']): CanaryView['status'] {
+  if (!status.judge) return status;
+  const { checkpoint: _checkpoint, ...judge } = status.judge;
+  return { ...status, judge };
 }
 
 /**
