@@ -1,5 +1,6 @@
-/** Stored templates: what is needed again is out of reach of an engine that had decided to forget it. */
-import { expect, test } from 'vitest';
+/** Stored templates are out of reach of an engine that had decided to forget them; statuses are bounded. */
+import { describe, expect, test } from 'vitest';
+import { type CanaryStatus, type JudgeStatus, STATUS_BYTES_MAX } from '../api/status.ts';
 import { ApiError, type KubernetesObject } from '../kubernetes/types.ts';
 import { revisionName } from '../workloads/revisions.ts';
 import { act } from './act.ts';
@@ -60,4 +61,58 @@ test('a forgetting that was decided before the template was stored again does no
   expect(kept()).toBeDefined();
   expect(await act(world, look(), [{ kind: 'forgetRevision', revision: 'r2' }])).toEqual({ kind: 'done' });
   expect(kept()).toBeUndefined();
+});
+
+describe('a status that is too large', () => {
+  const transition = {
+    number: 1,
+    at: '',
+    severity: 'info' as const,
+    reason: 'Waiting',
+    message: 'm'.repeat(500),
+  };
+  const judgeOf = (points: number, checkpoint: number): JudgeStatus => ({
+    run: 'r2.2',
+    mode: 'compare',
+    at: '',
+    verdict: 'hold',
+    sentence: 's',
+    logEvidence: 0,
+    logNeeded: 5,
+    comparisons: [],
+    timeline: Array.from({ length: points }, () => [1, 2, 3, 4, 5, 6, 7, 8]),
+    checkpoint: 'c'.repeat(checkpoint),
+  });
+  async function written(status: CanaryStatus): Promise<CanaryStatus> {
+    let sent: CanaryStatus = {};
+    const client = {
+      async replaceStatus(_type: unknown, object: KubernetesObject) {
+        sent = object.status;
+        return object;
+      },
+    };
+    const world = { client, types: {}, stores: { canaries: { absorb: () => {} } } } as unknown as World;
+    await act(world, { object: { metadata: {} }, canary: {}, names: {} } as unknown as Sighting, [
+      { kind: 'status', status },
+    ]);
+    expect(Buffer.byteLength(JSON.stringify(sent))).toBeLessThanOrEqual(STATUS_BYTES_MAX);
+    return sent;
+  }
+
+  test('loses its chart, then its checkpoint, then the evidence, and nothing else', async () => {
+    const transitions = (count: number) => Array.from({ length: count }, () => transition);
+    const small = { transitions: transitions(10), judge: judgeOf(10, 100) };
+    expect(await written(small)).toEqual(small);
+    const chart = await written({ transitions: transitions(28), judge: judgeOf(60, 16_000) });
+    expect(chart.judge).toMatchObject({ timeline: [], checkpoint: expect.stringMatching(/^c{16000}$/) });
+    const checkpoint = await written({ transitions: transitions(40), judge: judgeOf(60, 16_000) });
+    expect(checkpoint.judge).toMatchObject({ sentence: 's', timeline: [] });
+    expect(checkpoint.judge?.checkpoint).toBeUndefined();
+    expect(checkpoint.transitions).toHaveLength(40);
+  });
+
+  test('that is too large without a judge is a fault of the engine', async () => {
+    const status = { transitions: Array.from({ length: 80 }, () => transition) };
+    await expect(written(status)).rejects.toThrow('larger than 32768');
+  });
 });

@@ -2,7 +2,7 @@
  * Carries out the ordered actions of a decision. Each write has the observed version as its precondition; the first
  * that fails ends the tick. Only a take-away reads the route afresh and writes again (fence rule 2). It decides nothing.
  */
-import { STATUS_BYTES_MAX } from '../api/status.ts';
+import { type CanaryStatus, type JudgeStatus, STATUS_BYTES_MAX } from '../api/status.ts';
 import type { Action } from '../core/decision.ts';
 import { retakeAway } from '../core/fence.ts';
 import * as resources from '../kubernetes/resources.ts';
@@ -120,14 +120,33 @@ async function perform(world: World, sighting: Sighting, action: Action): Promis
   }
 }
 
-async function writeStatus(world: World, sighting: Sighting, status: object): Promise<void> {
-  const bytes = Buffer.byteLength(JSON.stringify(status));
-  if (bytes > STATUS_BYTES_MAX)
-    throw new Error(`status of ${bytes} bytes is larger than ${STATUS_BYTES_MAX}`);
+async function writeStatus(world: World, sighting: Sighting, given: CanaryStatus): Promise<void> {
+  const status = withinBounds(given);
   const answer = await world.client.replaceStatus(world.types.canaries, { ...sighting.object, status });
   world.stores.canaries.absorb(answer);
   // A later action of this decision may write the same object again.
   sighting.object = answer;
+}
+
+const bytesOf = (status: CanaryStatus) => Buffer.byteLength(JSON.stringify(status));
+
+/**
+ * What a judge remembers is worth less than everything else: without a checkpoint a restart begins to judge anew, without
+ * its course a report has no chart.
+ */
+function withinBounds(status: CanaryStatus): CanaryStatus {
+  if (bytesOf(status) <= STATUS_BYTES_MAX) return status;
+  const { judge, ...rest } = status;
+  const smaller: JudgeStatus[] = [];
+  if (judge) {
+    const { checkpoint: _checkpoint, ...forgetful } = judge;
+    smaller.push({ ...judge, timeline: [] }, { ...forgetful, timeline: [] });
+  }
+  const fitting = [...smaller.map(one => ({ ...rest, judge: one })), rest].find(
+    one => bytesOf(one) <= STATUS_BYTES_MAX,
+  );
+  if (!fitting) throw new Error(`status of ${bytesOf(rest)} bytes is larger than ${STATUS_BYTES_MAX}`);
+  return fitting;
 }
 
 function routeContext(sighting: Sighting) {

@@ -8,7 +8,7 @@ import { type Decision, isTakeAway } from '../core/decision.ts';
 import { decideInSilence } from '../core/silence.ts';
 import { isJudgedIn, isRunning } from '../core/facts.ts';
 import type { Judgement, Observation, Problem } from '../core/observation.ts';
-import { ApiError, objectKey, type KubernetesObject } from '../kubernetes/types.ts';
+import { objectKey, type KubernetesObject } from '../kubernetes/types.ts';
 import { refusedPrimary } from '../workloads/inspect.ts';
 import { act, type Outcome } from './act.ts';
 import { createCanaryIndex } from './canaryIndex.ts';

@@ -10,7 +10,7 @@ import { decodeCheckpoint } from '../../analyzers/judge/checkpoint.ts';
 import type { Reading } from '../../analyzers/judge/counters.ts';
 import { guardTick } from '../../analyzers/judge/guard.ts';
 import { historyOf, type PrimaryHistory } from '../../analyzers/judge/history.ts';
-import { type JudgeState, judgeTick } from '../../analyzers/judge/judge.ts';
+import { judgeTick } from '../../analyzers/judge/judge.ts';
 import {
   counterQueryOf,
   type Judged,
