@@ -15,6 +15,7 @@ import { createHands } from './hands.ts';
 import { narrate } from './narrate.ts';
 import { type Item, type Plan } from './plan.ts';
 import { createProxies } from './proxies.ts';
+import { createReadings } from './readings.ts';
 import { createStrikes } from './strikes.ts';
 import { createTimeline } from './timeline.ts';
 import { createTroubles, isFault } from './troubles.ts';
@@ -83,6 +84,7 @@ function createStage(plan: Plan) {
   };
   const { note } = timeline;
   const verdicts = createVerdicts();
+  const readings = createReadings();
   const strikes = createStrikes({
     plan,
     now: () => now() - START_MS,
@@ -118,6 +120,7 @@ function createStage(plan: Plan) {
     strikes,
     strike,
     verdicts,
+    readings,
     violate,
   };
 }
@@ -145,6 +148,9 @@ function enginesOptions(plan: Plan, stage: Stage): EnginesOptions {
     },
     onCounters(told) {
       note(`engine-${told.engine}`, `is told ${summaryOf(told)}`);
+      for (const view of stage.witness.canaries)
+        if (view.plan.namespace === told.namespace && view.plan.target === told.workload)
+          stage.readings.hear(told, view);
       for (const checker of state.checkers) checker.onCounters?.(told);
     },
     onArrival(call, hand) {
@@ -198,6 +204,7 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
     witness,
     accountant,
     verdicts: stage.verdicts,
+    readings: stage.readings,
     settledSinceMs: () => state.settledSinceMs,
     calmSinceMs: () => Math.max(state.troubledUntilMs, engines.awakeSinceMs()),
     clockSpreadMs: engines.clockSpreadMs,

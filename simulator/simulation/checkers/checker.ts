@@ -9,6 +9,7 @@ import type { Told } from '../counterSource.ts';
 import type { Hand } from '../hands.ts';
 import type { Answer } from '../metricsSource.ts';
 import type { Plan } from '../plan.ts';
+import type { Readings } from '../readings.ts';
 import type { Verdicts } from '../verdicts.ts';
 import type { CanaryView, Witness } from '../witness.ts';
 
@@ -28,6 +29,7 @@ export interface Scene {
   witness: Witness;
   accountant: Accountant;
   verdicts: Verdicts;
+  readings: Readings;
   /** Since when nothing has struck and at least one engine has been awake; Infinity while something is amiss. */
   calmSinceMs(): number;
   /** Since when every canary has settled, after the restless time; Infinity before. */

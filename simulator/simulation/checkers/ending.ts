@@ -1,10 +1,11 @@
-/** A run is ended only for a reason that is true: failed checks, a lost canary, a newer revision, a person. */
+/** A run is ended only for a reason that is true: failed checks, evidence, a lost canary, a newer revision, a person. */
 import type { Json } from '../../api/json.ts';
 import type { Hand } from '../hands.ts';
 import type { Answer } from '../metricsSource.ts';
 import type { Verdicts } from '../verdicts.ts';
 import type { CanaryView, RouteView } from '../witness.ts';
 import type { Rule, Scene } from './checker.ts';
+import { unfounded } from './evidence.ts';
 import { isAnalysing, knownSince, routeWrite, runOf, specsSince, versionOf } from './reading.ts';
 
 /** A take-away may rest on what was true when its first try began. */
@@ -12,7 +13,7 @@ const LOWERING_MS = 60_000;
 
 export const ending: Rule = {
   name: 'ending',
-  says: 'a run is ended only by failed checks, a lost canary, a newer revision or a person',
+  says: 'a run is ended only by failed checks, evidence, a lost canary, a newer revision or a person',
   create(scene, report) {
     return {
       onChange(change, views, hand) {
@@ -35,7 +36,7 @@ function untrue(scene: Scene, view: CanaryView, after: RouteView, hand: Hand): s
     case 'failed':
       if (view.status.held(fromMs, status => status.phase === 'Promoting')) return undefined;
       if (view.status.held(fromMs, status => isContestedAnew(status))) return undefined;
-      return hasFailed(scene.verdicts, view, sinceMs, specs);
+      return hasFailed(scene.verdicts, view, sinceMs, specs) && isHarmless(scene, view, sinceMs);
     case 'unready':
       if (view.endpoints.canary.held(fromMs, count => count === 0)) return undefined;
       return isLate(scene, specs, sinceMs) ? undefined : 'the canary had ready endpoints';
@@ -77,6 +78,13 @@ function hasFailed(
       open >= Math.min(analysis.noDataBudget ?? 10, analysis.errorBudget ?? 10),
   );
   return mayStall ? undefined : `${failed} of ${needed} checks failed`;
+}
+
+/** Why evidence was no reason to end it: by none of the specs that it was judged by; those hold from its beginning on. */
+function isHarmless(scene: Scene, view: CanaryView, sinceMs: number): string | undefined {
+  const stretches = scene.readings.since(view, sinceMs - 1_000);
+  const whys = specsSince(view, sinceMs - 1_000).map(spec => unfounded(stretches, spec));
+  return whys.includes(undefined) ? undefined : whys.join('; ');
 }
 
 function isOpen({ measurement }: Answer): boolean {

@@ -93,6 +93,21 @@ export function lastStepOf(spec: Json): number {
   return Math.min(most, Math.max(...(stepWeights ?? [most])));
 }
 
+/** How a canary is judged, as the description of `analysis.judge.mode` says. */
+export function judgeModeOf(spec: Json): 'threshold' | 'compare' | 'slo' {
+  const { judge, threshold, metrics, iterations } = spec.analysis ?? {};
+  if (judge?.mode) return judge.mode;
+  const hasOwn = threshold !== undefined || (metrics ?? []).length > 0 || iterations !== undefined;
+  return hasOwn || firstStepOf(spec) >= 100 ? 'threshold' : 'compare';
+}
+
+/** The first weight of a canary. */
+export function firstStepOf(spec: Json): number {
+  const { iterations, stepWeight, stepWeights, maxWeight } = spec.analysis ?? {};
+  if (iterations > 0) return 100;
+  return Math.min(maxWeight > 0 ? maxWeight : 100, stepWeight ?? stepWeights?.[0] ?? 100);
+}
+
 const ANALYSING: ReadonlySet<string> = new Set(['Progressing', 'Waiting', 'WaitingPromotion']);
 
 export function isAnalysing(status: Json): boolean {
