@@ -10,6 +10,7 @@ import { idle } from './benchmarks/idle.ts';
 import { judge } from './benchmarks/judge.ts';
 import { latency } from './benchmarks/latency.ts';
 import { memory } from './benchmarks/memory.ts';
+import { outage } from './benchmarks/outage.ts';
 import { rollback } from './benchmarks/rollback.ts';
 import { rollout } from './benchmarks/rollout.ts';
 import { start } from './benchmarks/start.ts';
@@ -25,6 +26,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   memory,
   fleet,
   judge,
+  outage,
 };
 
 async function main(names: readonly string[]): Promise<void> {

@@ -9,7 +9,14 @@ import { REPLICA_USERS } from './harness/audit.ts';
 import type { EngineProcess } from './harness/engineProcess.ts';
 import { waitFor } from './harness/programs.ts';
 import { startRedis } from './harness/redis.ts';
-import { adoptedShop, lastSaid, type RunningStage, startStage, successRate } from './scenarios/stage.ts';
+import {
+  adoptedShop,
+  lastSaid,
+  type RunningStage,
+  startStage,
+  successRate,
+  unguarded,
+} from './scenarios/stage.ts';
 
 /** The promises. */
 const AFTER_KILL_MS = 15_000;
@@ -26,6 +33,7 @@ const twoSteps = {
   interval: '2s',
   stepWeights: [20, 50],
   metrics: [{ ...successRate, interval: '4s' }],
+  judge: unguarded,
 };
 
 let stage: RunningStage;

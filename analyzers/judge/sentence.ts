@@ -109,7 +109,7 @@ export function guardSentenceOf(verdict: GuardVerdict, record: GuardRecord): str
   if (!guarded) return 'The evidence is of no threshold that is guarded.';
   const { streak } = guarded;
   const what = guarded.upperMs === undefined ? 'fails' : `takes over ${guarded.upperMs} ms`;
-  const evidence = `${oddsOf(verdict.logE)} that the canary ${what} more often than ${percent(guarded.bound)} of requests, the analysis' own threshold; since it was first seen beyond, ${countsOf(streak)} of the primary`;
+  const evidence = `${oddsOf(verdict.logE)} that the canary ${what} more often than ${percent(guarded.bound)} of requests, the analysis' own bound of ${guarded.metric}; since it was first seen beyond, ${countsOf(streak)} of the primary`;
   if (verdict.kind === 'rollback')
     return `${evidence}. ${oddsOf(record.logNeeded)} rolls back without waiting for more failed checks; judge.guard.mode: off would wait.`;
   switch (verdict.reason) {
