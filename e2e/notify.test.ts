@@ -101,7 +101,7 @@ async function serving(namespace: string) {
       interval: '2s',
       stepWeights: [20, 40],
       threshold: 2,
-      judge: { guard: { mode: 'off' } },
+      judge: { guard: { enabled: false } },
       metrics: [{ name: 'request-success-rate', interval: '5s', thresholdRange: { min: 99 } }],
       alerts: [{ name: 'on-call', severity: 'warn', providerRef: { name: 'on-call' } }],
     },

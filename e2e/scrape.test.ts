@@ -28,7 +28,7 @@ const analysis = {
   stepWeights: [20, 50],
   threshold: 2,
   metrics,
-  judge: { guard: { mode: 'off' } },
+  judge: { guard: { enabled: false } },
 };
 
 async function serving(namespace: string, shop: Partial<DeploymentOptions> = {}, over: object = {}) {

@@ -111,7 +111,7 @@ export function guardSentenceOf(verdict: GuardVerdict, record: GuardRecord): str
   const what = guarded.upperMs === undefined ? 'fails' : `takes over ${guarded.upperMs} ms`;
   const evidence = `${oddsOf(verdict.logE)} that the canary ${what} more often than ${percent(guarded.bound)} of requests, the analysis' own bound of ${guarded.metric}; since it was first seen beyond, ${countsOf(streak)} of the primary`;
   if (verdict.kind === 'rollback')
-    return `${evidence}. ${oddsOf(record.logNeeded)} rolls back without waiting for more failed checks; judge.guard.mode: off would wait.`;
+    return `${evidence}. ${oddsOf(record.logNeeded)} rolls back without waiting for more failed checks; judge.guard.enabled: false would wait.`;
   switch (verdict.reason) {
     case 'SharedIncident':
       return streak.canary.total === 0

@@ -22,7 +22,7 @@ const metrics = [
   { name: 'request-duration', interval: '1m', thresholdRange: { max: 500 } },
 ];
 const steps = { stepWeights: [10, 20, 30, 40, 50] };
-const off = { judge: { guard: { mode: 'off' } } };
+const off = { judge: { guard: { enabled: false } } };
 
 interface Case {
   what: string;

@@ -11,7 +11,7 @@ const ANALYSIS = {
   stepWeights: [10, 50],
   threshold: THRESHOLD,
   // The guard would be there before the checks that are counted.
-  judge: { guard: { mode: 'off' } },
+  judge: { guard: { enabled: false } },
   metrics: [{ name: 'request-success-rate', interval: '1m', thresholdRange: { min: 99 } }],
 };
 const BAD_PERCENT = 42;

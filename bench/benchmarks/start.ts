@@ -8,7 +8,7 @@ const ANALYSIS = {
   interval: '2s',
   stepWeights: [10, 50],
   threshold: 1,
-  judge: { guard: { mode: 'off' } },
+  judge: { guard: { enabled: false } },
   metrics: [{ name: 'request-success-rate', interval: '1m', thresholdRange: { min: 99 } }],
 };
 const DEADLINE_MS = 60_000;

@@ -17,7 +17,7 @@ const ANALYSIS = {
   interval: `${INTERVAL_SECONDS}s`,
   stepWeights: [10, 50],
   threshold: 1,
-  judge: { guard: { mode: 'off' } },
+  judge: { guard: { enabled: false } },
   metrics: BUILT_IN_METRICS,
 };
 const ASKED_SECONDS = 2;

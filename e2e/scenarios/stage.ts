@@ -27,7 +27,7 @@ const PHASE_DEADLINE_MS = 120_000;
 export const successRate = { name: 'request-success-rate', interval: '5s', thresholdRange: { min: 99 } };
 export const duration = { name: 'request-duration', interval: '5s', thresholdRange: { max: 500 } };
 /** Beside checks that a test is about, the guard would roll back first now and then. */
-export const unguarded = { guard: { mode: 'off' } };
+export const unguarded = { guard: { enabled: false } };
 export const analysis = {
   interval: '2s',
   stepWeights: [20, 50],

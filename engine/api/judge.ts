@@ -14,10 +14,10 @@ function bounded(min: number, max: number) {
 }
 
 const guardSchema = z.object({
-  mode: z
-    .enum(['on', 'off'])
+  enabled: z
+    .boolean()
     .optional()
-    .describe('Whether thresholds are guarded between the checks: on or off. Absent: on.'),
+    .describe('Whether thresholds are guarded between the checks. Absent: true.'),
   alpha: bounded(1e-9, 0.1)
     .optional()
     .describe(
@@ -107,7 +107,7 @@ export const judgeSchema = z
     guard: guardSchema
       .optional()
       .describe(
-        'With threshold, takes the traffic away as soon as it is beyond doubt that the canary is beyond a threshold of a built-in metric, without waiting for the next checks. It never promotes. Absent: on.',
+        'With threshold, takes the traffic away as soon as it is beyond doubt that the canary is beyond a threshold of a built-in metric, without waiting for the next checks. It never promotes. Absent: enabled.',
       ),
   })
   .describe(

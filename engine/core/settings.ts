@@ -158,8 +158,8 @@ function guardSettingsOf(
   analysis: Partial<Analysis> | undefined,
   metrics: readonly MetricSetting[],
 ): GuardSettings | undefined {
-  const { mode, alpha, requests, evaluations } = analysis?.judge?.guard ?? {};
-  if (mode === 'off' || !metrics.some(isGuarded)) return undefined;
+  const { enabled = true, alpha, requests, evaluations } = analysis?.judge?.guard ?? {};
+  if (!enabled || !metrics.some(isGuarded)) return undefined;
   const { after } = GUARD_DEFAULTS;
   return {
     alpha: alpha ?? GUARD_DEFAULTS.alpha,
