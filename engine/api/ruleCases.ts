@@ -160,6 +160,70 @@ const metrics: RuleCase[] = [
   ),
 ];
 
+const guardedMetric = { name: 'request-success-rate', thresholdRange: { min: 99 } };
+const inSteps = (judge: object) => ({ stepWeight: null, stepWeights: [5, 50], judge });
+
+const judging: RuleCase[] = [
+  analysis('a judge of every mode: threshold', { judge: { mode: 'threshold' } }),
+  analysis('a judge of every mode: compare', { judge: { mode: 'compare', regression: 0, deadline: '2h' } }),
+  analysis('a judge of every mode: slo', { judge: { mode: 'slo' }, metrics: [guardedMetric] }),
+  analysis('a guard that is off', { judge: { guard: { enabled: false } }, metrics: [guardedMetric] }),
+  analysis('a threshold beside iterations', {
+    stepWeight: null,
+    iterations: 3,
+    judge: { mode: 'threshold' },
+  }),
+  analysis(
+    'compare beside iterations',
+    { stepWeight: null, iterations: 3, judge: { mode: 'compare' } },
+    { at: '.judge', engine: 'must have mode threshold beside iterations' },
+  ),
+  analysis(
+    'slo without a bound',
+    { judge: { mode: 'slo' }, metrics: [{ name: 'request-success-rate' }] },
+    { at: '.metrics', engine: 'must have a built-in metric' },
+  ),
+  analysis(
+    'slo of a query alone',
+    { judge: { mode: 'slo' }, metrics: [{ name: 'mine', query: 'up', threshold: 1 }] },
+    { at: '.metrics', engine: 'must have a built-in metric' },
+  ),
+  analysis(
+    'compare with nothing but 100',
+    { stepWeight: null, stepWeights: [100], judge: { mode: 'compare' } },
+    { at: '.stepWeights', engine: 'must have a step below 100' },
+  ),
+  analysis('compare with 100 at the end', {
+    stepWeight: null,
+    stepWeights: [50, 100],
+    judge: { mode: 'compare' },
+  }),
+  analysis(
+    'a judge of an unknown mode',
+    { judge: { mode: 'bayes' } },
+    { at: '.judge.mode', engine: 'must be one of: threshold, compare, slo', server: 'supported values' },
+  ),
+  analysis('an alpha of one', inSteps({ alpha: 1 }), {
+    at: '.judge.alpha',
+    engine: 'must be at most 0.5',
+    server: 'less than or equal to',
+  }),
+  analysis('a regression below zero', inSteps({ regression: -1 }), {
+    at: '.judge.regression',
+    engine: 'must be at least 0',
+    server: 'greater than or equal to 0',
+  }),
+  analysis('a deadline without a unit', inSteps({ deadline: '60' }), {
+    at: '.judge.deadline',
+    engine: 'must be a duration from 10s to 168h',
+  }),
+  analysis('a guard that is no boolean', inSteps({ guard: { enabled: 'off' } }), {
+    at: '.judge.guard.enabled',
+    engine: 'must be true or false',
+    server: 'boolean',
+  }),
+];
+
 const others: RuleCase[] = [
   {
     name: 'target whose name cannot be a Service',
@@ -260,6 +324,7 @@ const others: RuleCase[] = [
 ];
 
 export const ruleCases: readonly RuleCase[] = [
+  ...judging,
   ...wayOfProgress,
   ...weights,
   ...durations,
