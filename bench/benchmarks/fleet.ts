@@ -55,6 +55,13 @@ function timesOf(name: string, world: World, sentAt: ReadonlyMap<string, number>
     key =>
       ((timeline.at(key, 'phase Progressing', releasedAt) ?? Number.NaN) - (sentAt.get(key) ?? 0)) / 1_000,
   );
+  const first = `weight ${STEPS[0] ?? 0}`;
+  const ownWait = keys.map(
+    key =>
+      ((timeline.at(key, first as Mark, releasedAt) ?? Number.NaN) -
+        (timeline.at(key, 'pod', releasedAt) ?? Number.NaN)) /
+      1_000,
+  );
   const back = keys.map(key => {
     const raisedAt = timeline.at(key, `weight ${STEPS.at(-1) ?? 0}`, releasedAt) ?? Number.NaN;
     return ((timeline.at(key, 'weight 0', raisedAt) ?? Number.NaN) - releasedAt) / 1_000;
@@ -68,6 +75,7 @@ function timesOf(name: string, world: World, sentAt: ReadonlyMap<string, number>
     last('last Progressing', since('phase Progressing')),
     last('last pod of a canary ready', since('pod')),
     last('last first weight', since('weight 10')),
+    atMost(name, 'own pod ready -> own first weight, median', median(ownWait), undefined, 's'),
     last(
       'last canary has passed its five steps (50 s of them are intervals)',
       since('phase Promoting'),

@@ -53,6 +53,26 @@ describe('createMetrics', () => {
     expect(shown).toContain('serin_canary_failed_checks{name="checkout",namespace="shop"} 2');
   });
 
+  it('shows how near the evidence of the run is to a rollback, as last written', async () => {
+    const { observe, text } = metrics();
+    const run = { id: 'r2.2', revision: 'r2', generation: 2, startedAt: '2026-01-01T00:00:00Z' };
+    const judge = {
+      run: 'r2.2',
+      mode: 'compare' as const,
+      at: '',
+      verdict: 'NotShown',
+      sentence: '',
+      logEvidence: 2,
+      logNeeded: 4,
+      comparisons: [],
+      timeline: [],
+    };
+    observe([canary({ phase: 'Progressing', run, judge })]);
+    expect(await text()).toContain('serin_canary_evidence_ratio{name="checkout",namespace="shop"} 0.5');
+    observe([canary({ phase: 'Progressing', run, judge: { ...judge, run: 'r1.1' } })]);
+    expect(await text()).not.toContain('serin_canary_evidence_ratio{');
+  });
+
   it('tells success from failure', async () => {
     const { observe, text } = metrics();
     observe([canary({ phase: 'Succeeded' })]);

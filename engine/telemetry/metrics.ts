@@ -147,6 +147,11 @@ function createGauges(registry: Registry) {
       'phase',
     ]),
     failedChecks: gauge('serin_canary_failed_checks', 'Failed checks of the run.', ['name', 'namespace']),
+    evidence: gauge(
+      'serin_canary_evidence_ratio',
+      'Evidence against the canary of the run, as part of what rolls back (logarithms): 1 rolls back.',
+      ['name', 'namespace'],
+    ),
     paused: gauge('serin_canary_paused', '1 while a person has paused the run.', ['name', 'namespace']),
   };
 }
@@ -231,6 +236,9 @@ function setGauges(
   for (const phase of PHASES) gauges.phase.set({ ...labels, phase }, status.phase === phase ? 1 : 0);
   gauges.failedChecks.set(labels, status.failedChecks ?? 0);
   gauges.paused.set(labels, status.paused ? 1 : 0);
+  const { judge } = status;
+  if (judge && judge.run === status.run?.id)
+    gauges.evidence.set(labels, Math.max(0, judge.logEvidence / judge.logNeeded));
   for (const check of status.checks ?? []) {
     if (check.value !== undefined) gauges.analysis.set({ ...labels, metric: check.metric }, check.value);
   }
