@@ -88,7 +88,7 @@ async function perform(world: World, sighting: Sighting, action: Action): Promis
     case 'applyServices':
       return await applyServices(world, sighting);
     case 'pointApex':
-      return await pointApex(world, sighting, action.at);
+      return await pointApex(world, sighting, action);
     case 'unmarkTarget': {
       if (!sighting.target) return;
       const patch = unmarkPatch(sighting.target.metadata.resourceVersion ?? '');
@@ -306,14 +306,18 @@ async function applyServices(world: World, sighting: Sighting): Promise<void> {
   }
 }
 
-async function pointApex(world: World, sighting: Sighting, at: 'primary' | 'target'): Promise<void> {
+async function pointApex(
+  world: World,
+  sighting: Sighting,
+  { at, epoch }: Extract<Action, { kind: 'pointApex' }>,
+): Promise<void> {
   const { apex, label, names } = sighting;
   // Giving a Service back needs no target: what it selected before stands on itself.
   if (!label && (at === 'primary' || !apex)) throw new ApiError('conflict', 'the target is gone');
   const selector = !label ? {} : at === 'primary' ? primarySelector(label) : targetSelector(label);
   const { client, stores } = world;
   if (apex) {
-    const patch = apexPatch(apex, selector, at);
+    const patch = apexPatch(apex, selector, at, String(epoch));
     const { namespace } = names;
     return stores.services.absorb(await client.mergePatch(resources.services, namespace, names.apex, patch));
   }

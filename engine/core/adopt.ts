@@ -69,7 +69,8 @@ export function adopt(f: Facts): Unnamed {
     const split = { canaryWeight: 0, primaryWeight: 100 };
     return act([{ kind: 'route', mode: 'create', split, stamp: { epoch: f.nextEpoch, run: '', end: '' } }]);
   }
-  if (objects.apexSelects !== 'primary') return whenNotHeld(f, { kind: 'pointApex', at: 'primary' });
+  if (objects.apexSelects !== 'primary')
+    return whenNotHeld(f, { kind: 'pointApex', at: 'primary', epoch: f.nextEpoch });
   const good = {
     hash: primary.revision,
     generation: primary.revision === target.revision ? target.generation : 0,
@@ -117,7 +118,8 @@ export function terminate(f: Facts): Unnamed {
       'The workload could not be given back in 5 minutes; it is left as it is.',
       'TerminationGivenUp',
     );
-  if (!target && objects.apexSelects === 'primary') return fenced(f, { kind: 'pointApex', at: 'target' });
+  if (!target && objects.apexSelects === 'primary')
+    return fenced(f, { kind: 'pointApex', at: 'target', epoch: f.nextEpoch });
   if (!target) return letGo(f, 'The target does not exist; there is nothing to give back.', 'Terminating');
   if (f.status.phase !== 'Terminating')
     return write(f, { phase: 'Terminating' }, [
@@ -150,7 +152,8 @@ export function terminate(f: Facts): Unnamed {
 
 function handOver(f: Facts, target: Workload): Unnamed {
   if (f.o.route && f.routeWeight < 100) return routeTo(f, 100);
-  if (f.o.objects.apexSelects === 'primary') return fenced(f, { kind: 'pointApex', at: 'target' });
+  if (f.o.objects.apexSelects === 'primary')
+    return fenced(f, { kind: 'pointApex', at: 'target', epoch: f.nextEpoch });
   if (target.pausedBy === 'engine') return fenced(f, { kind: 'target', paused: false, epoch: f.nextEpoch });
   if (f.o.now < handedOverAt(f)) return act([], until(f, handedOverAt(f)));
   if (!f.o.route) return letGo(f, 'The target serves by itself again.', 'Terminating');

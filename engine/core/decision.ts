@@ -20,7 +20,7 @@ export type Action =
   /** Creates or repairs the Services of both arms. */
   | { kind: 'applyServices' }
   /** Points the apex Service at the pods of this arm. */
-  | { kind: 'pointApex'; at: 'primary' | 'target' }
+  | { kind: 'pointApex'; at: 'primary' | 'target'; epoch: number }
   /** Deletes the stored template of a revision that nothing refers to any more. */
   | { kind: 'forgetRevision'; revision: string }
   | { kind: 'status'; status: CanaryStatus }

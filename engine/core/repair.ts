@@ -111,7 +111,7 @@ export function restoreApex(f: Facts): Unnamed | undefined {
   ]);
   return {
     actions: [
-      { kind: 'pointApex', at: 'primary' },
+      { kind: 'pointApex', at: 'primary', epoch: f.nextEpoch },
       { kind: 'status', status },
     ],
     transitions,

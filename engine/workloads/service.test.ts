@@ -1,6 +1,7 @@
 /** What a user's apex Service selects after its Canary is gone. */
 import { describe, expect, test } from 'vitest';
 import type { KubernetesObject } from '../kubernetes/types.ts';
+import { WRITE_STAMP_ANNOTATION } from './deployment.ts';
 import { apexPatch, ORIGINAL_SELECTOR_ANNOTATION, primarySelector, targetSelector } from './service.ts';
 
 const label = { key: 'app', value: 'web' };
@@ -13,11 +14,26 @@ function apex(selector: Record<string, string>, annotations: Record<string, stri
 /** The selector after the Service was pointed at the primary and given back. */
 function givenBack(selector: Record<string, string>, remembered?: Record<string, string>) {
   const before = remembered ? { [ORIGINAL_SELECTOR_ANNOTATION]: JSON.stringify(remembered) } : {};
-  const taken: any = apexPatch(apex(selector, before), primarySelector(label), 'primary');
+  const taken: any = apexPatch(apex(selector, before), primarySelector(label), 'primary', '7');
   const { annotations } = taken.metadata;
-  const patch: any = apexPatch(apex(primarySelector(label), annotations), targetSelector(label), 'target');
+  const patch: any = apexPatch(
+    apex(primarySelector(label), annotations),
+    targetSelector(label),
+    'target',
+    '9',
+  );
   return patch.spec.selector;
 }
+
+test('a selector is written with the stamp of its decision, which goes when the Service is given back', () => {
+  const taken: any = apexPatch(apex({ app: 'web' }), primarySelector(label), 'primary', '7');
+  expect(taken.metadata).toMatchObject({
+    resourceVersion: '7',
+    annotations: { [WRITE_STAMP_ANNOTATION]: '7' },
+  });
+  const given: any = apexPatch(apex(primarySelector(label)), targetSelector(label), 'target', '9');
+  expect(given.metadata.annotations[WRITE_STAMP_ANNOTATION]).toBeNull();
+});
 
 describe('the selector that is given back', () => {
   test("is the one that selected the target's pods, with all that it had", () => {

@@ -3,7 +3,7 @@
  * that was there before keeps everything but its selector, and gets that back on deletion. Pure: no I/O.
  */
 import type { KubernetesObject, OwnerReference } from '../kubernetes/types.ts';
-import type { SelectorLabel } from './deployment.ts';
+import { type SelectorLabel, WRITE_STAMP_ANNOTATION } from './deployment.ts';
 
 /** The selector that an adopted apex Service had, as JSON. */
 export const ORIGINAL_SELECTOR_ANNOTATION = 'serin.dev/original-selector';
@@ -145,6 +145,7 @@ export function apexPatch(
   apex: KubernetesObject,
   selector: Record<string, string>,
   at: 'primary' | 'target',
+  stamp: string,
 ): object {
   const current: Record<string, string> = apex.spec.selector ?? {};
   const original = apex.metadata.annotations?.[ORIGINAL_SELECTOR_ANNOTATION];
@@ -159,6 +160,7 @@ export function apexPatch(
       resourceVersion: apex.metadata.resourceVersion,
       annotations: {
         [ORIGINAL_SELECTOR_ANNOTATION]: at === 'target' ? null : originalOf(current, selector, original),
+        [WRITE_STAMP_ANNOTATION]: at === 'target' ? null : stamp,
       },
     },
     spec: { selector: { ...gone, ...restored } },
