@@ -249,6 +249,8 @@ export function createController(parts: Parts): Controller {
       return unread.retryAfterMs ?? FAILURE_RETRY_MS;
     }
     inspections.ofWaiting(key, look(key));
+    const sighting = look(key);
+    if (sighting) parts.judging?.prepare(key, sighting);
     let judgement: Judgement | undefined;
     for (let count = 0; count < PASSES_MAX && !signal.aborted; count++) {
       const answer = await exclusively(key, () => pass(key, mode, judgement));

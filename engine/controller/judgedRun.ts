@@ -48,7 +48,9 @@ export function withPauses(settings: JudgeSettings, { status, now }: Observation
 export function withEarlier(reading: Reading, { status, route }: Observation): Reading {
   const isRetry = (parseRunId(status.run?.id ?? '')?.commandId ?? '') !== '';
   const isUntouched = (route?.canaryWeight ?? 0) === 0;
-  return reading.canary && (isRetry || isUntouched) ? { ...reading, earlier: reading.canary } : reading;
+  // Before its first pod is ready there is nobody to read, and nothing to be lost.
+  const canary = reading.canary ?? (isUntouched ? new Map() : undefined);
+  return canary && (isRetry || isUntouched) ? { ...reading, canary, earlier: canary } : reading;
 }
 
 /** Fixes what is compared. No history: only a guard can do without. */

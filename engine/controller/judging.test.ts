@@ -95,6 +95,7 @@ function setUp(settings: Partial<Settings>) {
     service,
     seen,
     look,
+    prepare: () => judging.prepare('shop/web', sighting()),
     known: () => judging.known('shop/web'),
     /** As if the status had been written now. */
     written() {
@@ -170,6 +171,42 @@ describe('a guard', () => {
       service.serve('primary', 450);
       expect((await after(5_000))?.kind).toBe('hold');
     }
+  });
+
+  test('begins while the pods come up, so that the first raise carries a checkpoint', async () => {
+    const { prepare, seen, known, service, after, clock, written, restart } = setUp(guarded);
+    seen.weight = 0;
+    seen.status = { ...seen.status, phase: 'Progressing' };
+    prepare();
+    await clock.advance(100);
+    expect(known()).toMatchObject({ mode: 'threshold', checkpoint: expect.any(String) });
+    const reads = service.reads();
+    prepare();
+    await clock.advance(10_000);
+    expect(service.reads()).toBe(reads);
+    written();
+    restart();
+    seen.weight = 10;
+    seen.epoch += 1;
+    service.serve('canary', 0, 10);
+    service.serve('primary', 90);
+    // One look is enough for another replica to have counted everything since the first raise.
+    await after(2_000);
+    expect(known()?.comparisons[0]?.canary).toMatchObject({ total: 10, failures: 10 });
+    expect(service.histories()).toBe(1);
+  });
+
+  test.each([
+    ['a canary with traffic', { weight: 10 }, guarded],
+    ['no run', { phase: 'Succeeded' }, guarded],
+    ['a judge, which is asked before the first step', {}, compared],
+  ] as const)('is not begun for %s', async (_, { weight = 0, phase = 'Progressing' }: any, settings) => {
+    const { prepare, seen, service, clock } = setUp(settings as Partial<Settings>);
+    seen.weight = weight;
+    seen.status = { ...seen.status, phase };
+    prepare();
+    await clock.advance(100);
+    expect(service.reads()).toBe(0);
   });
 
   test('without a metric that it could guard there is none', async () => {

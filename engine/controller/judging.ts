@@ -4,6 +4,7 @@
  * on another replica, it goes on from the last checkpoint, and the first look covers the gap. It decides nothing.
  */
 import type { JudgeStatus } from '../api/status.ts';
+import { isJudgedIn } from '../core/facts.ts';
 import type { Evidence, Observation } from '../core/observation.ts';
 import type { CounterAnswer, CounterQuery, CounterReader } from '../../analyzers/counterReader.ts';
 import { decodeCheckpoint } from '../../analyzers/judge/checkpoint.ts';
@@ -35,6 +36,11 @@ export interface JudgingOptions {
 export interface Judging {
   /** Bounded by the signal and by itself; never throws. Undefined: there is nothing to weigh. */
   look(key: string, sighting: Sighting, signal: AbortSignal): Promise<Evidence | undefined>;
+  /**
+   * Begins to guard a run whose pods are still coming up, behind the tick's back, so that the first raise carries a
+   * checkpoint: every replica then goes on from the same one. No step waits for it.
+   */
+  prepare(key: string, sighting: Sighting): void;
   /** What is known of the canary's run by now, to ride on its next status write. */
   known(key: string): JudgeStatus | undefined;
   forget(key: string): void;
@@ -279,6 +285,14 @@ export function createJudging({ world, countersOf, baselineMs = BASELINE_MS }: J
 
   return {
     look,
+    prepare(key, sighting) {
+      const { settings, status, route } = sighting.observation;
+      const isUntouched = (route?.canaryWeight ?? 0) === 0;
+      if (!settings.guard || settings.skipAnalysis || !isUntouched || !isJudgedIn(status.phase)) return;
+      const memory = memories.get(key);
+      if (memory?.runId === status.run?.id && memory?.state) return;
+      void look(key, sighting, new AbortController().signal);
+    },
     known: key => memories.get(key)?.status,
     forget: key => void memories.delete(key),
   };
