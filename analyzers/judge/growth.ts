@@ -1,5 +1,6 @@
 /** How fast evidence grows in the mean, for plans and for sentences: information, no data. Pure. */
 import { FIRST_SHARE, EFFECT_WEIGHTS, FAILURE_EFFECTS } from './mixture.ts';
+import { alternativeOf, sloLogE, withinAlternatives } from './slo.ts';
 import { tickLogE } from './twoArm.ts';
 
 /** True rates: of the primary, and what the canary fails more. */
@@ -36,8 +37,30 @@ export function rollbackGrowth(
   weight: number,
 ): { nats: number; growth: number }[] {
   return FAILURE_EFFECTS.map((effect, k) => ({
-    nats: Math.log(1 / alpha) + Math.log(1 / ((EFFECT_WEIGHTS[k] ?? 1) * FIRST_SHARE)),
+    nats: natsOf(alpha, k),
     growth: growth(truth, Math.min(truth.rate + margin + effect, 0.999), margin, weight),
+  }));
+}
+
+function natsOf(alpha: number, k: number): number {
+  return Math.log(1 / alpha) + Math.log(1 / ((EFFECT_WEIGHTS[k] ?? 1) * FIRST_SHARE));
+}
+
+/** The same two questions against the user's bound, which only the canary's requests answer. Rates are shares. */
+export function boundGrowthOf(rate: number, bound: number, margin: number): number {
+  const one = { total: 1, failures: Math.min(1, rate) };
+  return Math.max(...withinAlternatives(bound).map(within => sloLogE(one, bound + margin, within)));
+}
+
+export function boundRollbackGrowth(
+  rate: number,
+  bound: number,
+  alpha: number,
+): { nats: number; growth: number }[] {
+  const one = { total: 1, failures: Math.min(1, rate) };
+  return FAILURE_EFFECTS.map((effect, k) => ({
+    nats: natsOf(alpha, k),
+    growth: sloLogE(one, bound, alternativeOf(bound, effect)),
   }));
 }
 

@@ -69,6 +69,57 @@ describe('plans', () => {
     expect(found?.failedRequests).toBeLessThan(failed * 1.5);
   });
 
+  test.each([
+    [50, 0.02, 0.015],
+    [50, 0.02, 0.005],
+    [500, 1, 0.005],
+  ])(
+    'slo: at %d rps an excess of %d, and %d beyond the bound to be excluded',
+    (rps, excess, promotionMargin) => {
+      const settings = { ...JUDGE_DEFAULTS, mode: 'slo' as const, promotionMargin };
+      const planned = planOf(input({ settings, rps, baseRate: 0.002, bound: 0.01 }));
+      const played = (more: number) => {
+        const world = constantWorld(rps, 0.002, more);
+        return playMany(60, 3, random =>
+          playJudge(world, {
+            weightsPercent: PLAN_A,
+            tickMs: 5_000,
+            random,
+            settings,
+            history: primaryHistory(world, random),
+            bounds: [{ metric: 'request-success-rate', share: 0.01 }],
+          }),
+        );
+      };
+      expect(planned.seconds / played(0).promoteSeconds).toBeGreaterThan(0.8);
+      expect(planned.seconds / played(0).promoteSeconds).toBeLessThan(1.3);
+      const found = planned.detections.find(detection => Math.abs(detection.excess - excess) < 0.01);
+      expect(found).toBeDefined();
+      const ratio = (found?.seconds ?? 0) / played(excess).rollbackSeconds;
+      expect(ratio).toBeGreaterThan(0.6);
+      expect(ratio).toBeLessThan(1.5);
+    },
+  );
+
+  test('latency takes its share of the evidence', () => {
+    const alone = planOf(input()).detections[0];
+    const shared = planOf(input({ evidenceShare: 0.5 })).detections[0];
+    expect(shared?.canaryRequests).toBeGreaterThan((alone?.canaryRequests ?? 0) * 1.05);
+    expect(shared?.canaryRequests).toBeLessThan((alone?.canaryRequests ?? 0) * 1.2);
+  });
+
+  test('a bound that the primary is beyond is named, and nothing can be shown', () => {
+    const settings = { ...JUDGE_DEFAULTS, mode: 'slo' as const };
+    const { problems, seconds } = planOf(input({ settings, baseRate: 0.02, bound: 0.01 }));
+    expect(problems.join()).toContain(
+      'The primary itself fails 2 % of its requests, more than the bound of 1 %',
+    );
+    expect(seconds).toBe(Infinity);
+    const within = planOf(input({ settings, baseRate: 0.001, bound: 0.01 }));
+    expect(within.detections[0]?.seconds).toBeLessThan(300);
+    expect(planOf(input({ settings, baseRate: 0.001, bound: 0.05 })).detections[0]?.seconds).toBe(Infinity);
+  });
+
   test('settings that cannot work are named', () => {
     expect(planOf(input({ weightsPercent: [1, 5, 25, 50] })).problems).toEqual([]);
     expect(planOf(input({ weightsPercent: [1, 50, 100] })).problems.join()).toContain(
