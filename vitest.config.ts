@@ -9,7 +9,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['{engine,analyzers,steppers,simulator,bench}/**/*.test.ts'],
+          include: ['{engine,analyzers,steppers,simulator,bench,cli}/**/*.test.ts'],
           testTimeout: 30_000,
         },
       },

@@ -1,0 +1,102 @@
+/**
+ * The Canaries in a file of manifests, YAML or JSON, several documents or a List, as the engine would decode them. What
+ * is no Canary is passed over; what is one and cannot be used is a sentence with the file, the name and the field.
+ */
+import { parseAllDocuments } from 'yaml';
+import { type Canary, decodeCanary, formatProblem } from '../engine/api/decode.ts';
+import { decodeJudge, type JudgeChoice, judgeSettingsOf } from './judgeSettings.ts';
+
+export interface Manifest {
+  canary: Canary;
+  choice: JudgeChoice;
+}
+
+export interface Manifests {
+  manifests: Manifest[];
+  /** Whole sentences; empty when all could be read. */
+  problems: string[];
+}
+
+/** More would be a listing of a cluster, not what somebody plans. */
+const CANARIES_MAX = 100;
+const GROUPS = ['serin.dev', 'flagger.app'];
+
+/** @param source how the file is called in the sentences */
+export function manifestsIn(text: string, source: string): Manifests {
+  const { objects, problems } = objectsIn(text, source);
+  const canaries = objects.filter(object => object['kind'] === 'Canary');
+  if (canaries.length > CANARIES_MAX)
+    return { manifests: [], problems: [`${source}: has more than ${CANARIES_MAX} Canaries`] };
+  if (canaries.length === 0 && problems.length === 0) problems.push(`${source}: there is no Canary in it`);
+  const manifests: Manifest[] = [];
+  for (const object of canaries) {
+    const read = manifestOf(object);
+    if ('manifest' in read) manifests.push(read.manifest);
+    else problems.push(...read.problems.map(problem => `${source}: ${nameOf(object)}: ${problem}`));
+  }
+  return { manifests, problems };
+}
+
+type Json = Record<string, unknown>;
+
+function objectsIn(text: string, source: string): { objects: Json[]; problems: string[] } {
+  const problems: string[] = [];
+  const objects: Json[] = [];
+  for (const [index, document] of parseAllDocuments(text).entries()) {
+    const where = `${source}: document ${index + 1}`;
+    const [error] = document.errors;
+    if (error) {
+      problems.push(`${where} is neither YAML nor JSON: ${error.message.split('\n')[0]}`);
+      continue;
+    }
+    const value = asJson(document);
+    if (value === null) continue;
+    if (isObject(value)) objects.push(...itemsOf(value));
+    else problems.push(`${where} is not an object with apiVersion and kind`);
+  }
+  return { objects, problems };
+}
+
+/** Throws on an alias that stands for too much; whoever writes such a thing gets the same sentence as for bad YAML. */
+function asJson(document: { toJS(): unknown }): unknown {
+  try {
+    return document.toJS();
+  } catch {
+    return undefined;
+  }
+}
+
+function itemsOf(value: Json): Json[] {
+  const { items } = value;
+  return Array.isArray(items) && String(value['kind']).endsWith('List') ? items.filter(isObject) : [value];
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function manifestOf(object: Json): { manifest: Manifest } | { problems: string[] } {
+  const group = String(object['apiVersion']).split('/')[0] ?? '';
+  if (!GROUPS.includes(group))
+    return { problems: [`apiVersion must be of the group ${GROUPS.join(' or ')}`] };
+  // As kubectl: a manifest without a namespace is of the one that is used.
+  const metadata = isObject(object['metadata']) ? object['metadata'] : {};
+  const decoded = decodeCanary({ ...object, metadata: { namespace: 'default', ...metadata } });
+  const analysis = isObject(object['spec']) ? object['spec']['analysis'] : undefined;
+  const judge = decodeJudge(isObject(analysis) ? analysis['judge'] : undefined);
+  if (decoded.ok && judge.ok) {
+    const { canary } = decoded;
+    return { manifest: { canary, choice: judgeSettingsOf(canary.spec.analysis, judge.judge) } };
+  }
+  return {
+    problems: [
+      ...(decoded.ok ? [] : decoded.problems.map(formatProblem)),
+      ...(judge.ok ? [] : judge.problems),
+    ],
+  };
+}
+
+function nameOf({ metadata }: Json): string {
+  const name = isObject(metadata) ? metadata['name'] : undefined;
+  return typeof name === 'string' ? `Canary ${name}` : 'a Canary without a name';
+}
