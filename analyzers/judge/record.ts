@@ -52,7 +52,7 @@ export interface EvidenceRecord {
 }
 
 /** Confidence of the intervals; no verdict depends on it. */
-const INTERVAL_ALPHA = 0.05;
+export const INTERVAL_ALPHA = 0.05;
 
 export function evidenceOf(state: JudgeState, settings: JudgeSettings, step: Step): EvidenceRecord {
   const { progress } = state;

@@ -11,6 +11,8 @@ const word = fc.oneof(
     'checkout',
     'canaries',
     'history',
+    'report',
+    'report.html',
     '..',
     '%2e%2e',
     '%00',

@@ -171,6 +171,48 @@ describe('reading', () => {
     expect((await call(server, `${ONE}/history`)).answer).toEqual({ rollouts: [rollout], transitions: [] });
   });
 
+  it('reports on a rollout, as data and as a page that may load and run nothing', async () => {
+    const judge = {
+      run: 'v1-b/2',
+      mode: 'compare',
+      sentence: 'Step 2 holds <script>alert(1)</script> until enough is shown.',
+      logEvidence: 0,
+      timeline: [[5, 10, 25, 0, 225, 1, -0.3, 0.4]],
+    };
+    const server = scriptServer({ objects: [canary({ ...progressing, judge })] });
+    const { code, answer } = await call(server, `${ONE}/report`);
+    expect(code).toBe(200);
+    expect(answer).toMatchObject({
+      name: 'checkout',
+      rollout: { revision: 'v1-b' },
+      judge: { odds: '1:1', timeline: [{ seconds: 5, canary: { total: 25, failures: 0, low: 0 } }] },
+    });
+    const headers = { authorization: 'Bearer alice-token' };
+    const page = await createApp(server.options).request(
+      `${ONE}/report.html`,
+      { headers },
+      connection('127.0.0.1'),
+    );
+    expect(page.status).toBe(200);
+    expect(page.headers.get('content-type')).toBe('text/html; charset=UTF-8');
+    expect(page.headers.get('cache-control')).toBe('no-store');
+    expect(page.headers.get('x-content-type-options')).toBe('nosniff');
+    const policy = page.headers.get('content-security-policy') ?? '';
+    expect(policy).toMatch(/^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}';/);
+    expect(policy).toContain("frame-ancestors 'none'");
+    expect(policy).not.toMatch(/unsafe|script-src|https?:|\*/);
+    expect(await page.text()).not.toContain('<script');
+  });
+
+  it('shows a report to nobody who may not get the canary', async () => {
+    for (const path of [`${ONE}/report`, `${ONE}/report.html`]) {
+      expect(await call(scriptServer(), path, { token: '' })).toMatchObject({ code: 401 });
+      expect(await call(scriptServer(), path, { token: 'bob-token' })).toMatchObject({ code: 403 });
+      expect(await call(scriptServer({ objects: [] }), path)).toMatchObject({ code: 404 });
+      expect(await call(scriptServer({ isSynced: false }), path)).toMatchObject({ code: 503 });
+    }
+  });
+
   it('describes itself', async () => {
     const { code, answer } = await call(scriptServer(), '/api/v1/openapi.json');
     expect(code).toBe(200);
@@ -178,6 +220,8 @@ describe('reading', () => {
       '/api/v1/canaries',
       '/api/v1/namespaces/{namespace}/canaries/{name}',
       '/api/v1/namespaces/{namespace}/canaries/{name}/history',
+      '/api/v1/namespaces/{namespace}/canaries/{name}/report',
+      '/api/v1/namespaces/{namespace}/canaries/{name}/report.html',
       '/api/v1/namespaces/{namespace}/canaries/{name}/{verb}',
     ]);
     expect(JSON.stringify(answer)).toContain('Percent of the traffic that the canary was last given.');

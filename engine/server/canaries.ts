@@ -1,14 +1,16 @@
 /**
- * REST for canaries: list, get, history, commands. Every handler first asks whether the user may, then looks; so that
+ * REST for canaries: list, get, history, report, commands. Every handler first asks whether the user may, then looks; so that
  * nobody learns from an answer whether something exists that they may not see.
  */
-import { createRoute } from '@hono/zod-openapi';
+import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Log } from '../engine.ts';
 import { type ApiClient, type KubernetesObject, objectKey, type Store } from '../kubernetes/types.ts';
 import { sentence } from './answer.ts';
 import type { App, Env } from './app.ts';
 import { writeCommand } from './command.ts';
+import { reportOf, reportSchema } from './report.ts';
+import { REPORT_POLICY, reportPage } from './reportPage.ts';
 import type { Attempt, Reviewer, User } from './review.ts';
 import * as view from './view.ts';
 
@@ -64,6 +66,29 @@ const historyRoute = createRoute({
     ...missing,
   },
 });
+const reportRoute = createRoute({
+  method: 'get',
+  path: `${one}/report`,
+  summary:
+    'The rollout that runs or ran last, as a report: what was judged, how strong the evidence is, and when.',
+  request: { params: view.canaryParams },
+  responses: {
+    200: { content: { 'application/json': { schema: reportSchema } }, description: 'The report.' },
+    ...problems,
+    ...missing,
+  },
+});
+const reportPageRoute = createRoute({
+  method: 'get',
+  path: `${one}/report.html`,
+  summary: 'The same report as one page with charts, which loads nothing and runs nothing.',
+  request: { params: view.canaryParams },
+  responses: {
+    200: { content: { 'text/html': { schema: z.string() } }, description: 'The page.' },
+    ...problems,
+    ...missing,
+  },
+});
 const commandRoute = createRoute({
   method: 'post',
   path: `${one}/{verb}`,
@@ -84,6 +109,13 @@ const commandRoute = createRoute({
     415: json(view.errorSchema, 'The body is not JSON.'),
   },
 });
+
+/** Whatever a status holds, the page can do nothing with it. */
+const PAGE_HEADERS = {
+  'content-security-policy': `${REPORT_POLICY}; frame-ancestors 'none'; sandbox`,
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+};
 
 export function addCanaryRoutes(app: App, routes: CanaryRoutes): void {
   const { reviewer, client, log } = routes;
@@ -115,23 +147,42 @@ export function addCanaryRoutes(app: App, routes: CanaryRoutes): void {
     return c.json({ items: visible.map(view.viewOf) }, 200);
   });
 
-  app.openapi(getRoute, async (c): Promise<any> => {
-    const { namespace, name } = c.req.valid('param');
+  /** One canary that the user may get, as the handler shows it. */
+  async function shown(
+    c: Context<Env>,
+    { namespace, name }: { namespace: string; name: string },
+    show: (object: KubernetesObject) => Response,
+  ): Promise<Response> {
     const refused = await refuse(c, { verb: 'get', namespace, name });
     if (refused) return refused;
     const object = canaries.get(namespace, name);
-    return object ? c.json(view.viewOf(object), 200) : notFound(c, namespace, name);
-  });
+    return object ? show(object) : notFound(c, namespace, name);
+  }
 
-  app.openapi(historyRoute, async (c): Promise<any> => {
-    const { namespace, name } = c.req.valid('param');
-    const refused = await refuse(c, { verb: 'get', namespace, name });
-    if (refused) return refused;
-    const object = canaries.get(namespace, name);
-    if (!object) return notFound(c, namespace, name);
-    const { history = [], transitions = [] } = object.status ?? {};
-    return c.json({ rollouts: history, transitions }, 200);
-  });
+  app.openapi(
+    getRoute,
+    async (c): Promise<any> => shown(c, c.req.valid('param'), object => c.json(view.viewOf(object), 200)),
+  );
+
+  app.openapi(
+    historyRoute,
+    async (c): Promise<any> =>
+      shown(c, c.req.valid('param'), object => {
+        const { history = [], transitions = [] } = object.status ?? {};
+        return c.json({ rollouts: history, transitions }, 200);
+      }),
+  );
+
+  app.openapi(
+    reportRoute,
+    async (c): Promise<any> => shown(c, c.req.valid('param'), object => c.json(reportOf(object), 200)),
+  );
+
+  app.openapi(
+    reportPageRoute,
+    async (c): Promise<any> =>
+      shown(c, c.req.valid('param'), object => c.html(reportPage(reportOf(object)), 200, PAGE_HEADERS)),
+  );
 
   app.openapi(commandRoute, async (c): Promise<any> => {
     const { namespace, name, verb } = c.req.valid('param');
