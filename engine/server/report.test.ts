@@ -25,8 +25,10 @@ function played(excess: number) {
   return { judge, report: reportOf(canary({ phase: 'Progressing', canaryWeight: 10, run: RUN, judge })) };
 }
 
-const ended = (outcome: string, reason = outcome) => ({
-  ...{ revision: RUN.revision, startedAt: RUN.startedAt, endedAt: '2026-01-01T00:05:05Z' },
+const ended = (outcome: 'Succeeded' | 'Failed' | 'Superseded', reason: string = outcome) => ({
+  revision: RUN.revision,
+  startedAt: RUN.startedAt,
+  endedAt: '2026-01-01T00:05:05Z',
   outcome,
   reason,
 });
@@ -73,12 +75,12 @@ describe('a report', () => {
     });
     expect(report.judge?.logEvidence).toBeGreaterThan(Math.log(100));
     expect(report.judge?.timeline).toHaveLength(judge.timeline.length);
-    const last = report.judge?.timeline.at(-1);
-    expect(last?.canary.failures).toBe(judge.timeline.at(-1)?.[3]);
+    const last = report.judge!.timeline.at(-1)!;
+    expect(last.canary.failures).toBe(judge.timeline.at(-1)?.[3]);
     // What was played is inside, and the arms are told apart in the end.
-    expect(last?.canary.low).toBeLessThan(0.055);
-    expect(last?.canary.high).toBeGreaterThan(0.055);
-    expect(last?.primary.high).toBeLessThan(last?.canary.failures! / last?.canary.total!);
+    expect(last.canary.low).toBeLessThan(0.055);
+    expect(last.canary.high).toBeGreaterThan(0.055);
+    expect(last.primary.high).toBeLessThan(last.canary.failures / last.canary.total);
   });
 
   test('is wider where failures clump', () => {

@@ -8,7 +8,7 @@ import { rateInterval } from '../../analyzers/judge/confidence.ts';
 import { INTERVAL_ALPHA } from '../../analyzers/judge/record.ts';
 import { oddsOf } from '../../analyzers/judge/sentence.ts';
 import { JUDGE_DEFAULTS } from '../../analyzers/judge/settings.ts';
-import { canaryStatusSchema } from '../api/status.ts';
+import { canaryStatusSchema, PHASES } from '../api/status.ts';
 import type { KubernetesObject } from '../kubernetes/types.ts';
 
 const rateSchema = z.object({
@@ -64,7 +64,7 @@ export const reportSchema = z.object({
   namespace: z.string(),
   name: z.string(),
   target: z.object({ kind: z.string(), name: z.string() }).describe('The workload that is released.'),
-  phase: z.string().optional().describe('Where the canary stands.'),
+  phase: z.enum(PHASES).optional().describe('Where the canary stands.'),
   weightPercent: z.number().optional().describe('Percent of the traffic that the canary was last given.'),
   isPaused: z.boolean().describe('A person has paused the run.'),
   rollout: z
@@ -72,7 +72,10 @@ export const reportSchema = z.object({
       revision: z.string().describe('Hash of the revision.'),
       startedAt: z.string().optional().describe('When it started.'),
       endedAt: z.string().optional().describe('When it ended; absent while it runs.'),
-      outcome: z.string().optional().describe('How it ended: Succeeded, Failed or Superseded.'),
+      outcome: history
+        .unwrap()
+        .element.shape.outcome.optional()
+        .describe('How it ended; absent while it runs.'),
       reason: z.string().optional().describe('Why it ended so, as a constant.'),
       message: z.string().optional().describe('Why it ended so, in a sentence.'),
       by: z.string().optional().describe('Who commanded it, when somebody did.'),
@@ -101,7 +104,7 @@ const LOG_MAX = 1e6;
 export function reportOf(object: KubernetesObject): Report {
   const status = record(object.status);
   const target = record(record(object.spec)['targetRef']);
-  const phase = text(status['phase']);
+  const phase = PHASES.find(known => known === status['phase']);
   const weightPercent = finite(status['canaryWeight']);
   const past = listOf(status['history'], history.unwrap().element);
   const rollout = rolloutOf(record(status['run']), past);

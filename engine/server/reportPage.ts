@@ -72,9 +72,14 @@ function headlineOf({ rollout, phase, weightPercent, isPaused }: Report): Headli
     }
     case 'Superseded':
       return { text: 'Replaced by a newer revision', mark: '', end: 'replaced' };
-    default:
+    case undefined:
+      return standing(phase, weightPercent ?? 0, isPaused);
   }
-  const at = `at ${weightPercent ?? 0} % of the traffic`;
+}
+
+/** Of a rollout that goes on, or of one that fell out of the history. */
+function standing(phase: Report['phase'], weightPercent: number, isPaused: boolean): Headline {
+  const at = `at ${weightPercent} % of the traffic`;
   if (isPaused) return { text: `Paused ${at}`, mark: 'open' };
   switch (phase) {
     case 'Progressing':
@@ -91,7 +96,9 @@ function headlineOf({ rollout, phase, weightPercent, isPaused }: Report): Headli
       return { text: 'Promoted', mark: 'good' };
     case 'Terminating':
       return { text: 'Being given back', mark: '' };
-    default:
+    case 'Initializing':
+    case 'Initialized':
+    case undefined:
       return { text: 'No rollout yet', mark: '' };
   }
 }
