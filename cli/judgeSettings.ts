@@ -40,6 +40,13 @@ const judgeSchema = z.object({
 });
 export type JudgeField = z.output<typeof judgeSchema>;
 
+/** As a user writes them, e.g. `guard.alpha`. */
+export const JUDGE_FIELDS: readonly string[] = Object.keys(judgeSchema.shape).flatMap(field =>
+  field === 'guard'
+    ? Object.keys(judgeSchema.shape.guard.unwrap().shape).map(inner => `guard.${inner}`)
+    : [field],
+);
+
 export interface JudgeChoice {
   mode: JudgeMode;
   /** Why this mode, as the end of a sentence. */

@@ -19,6 +19,8 @@ export interface Manifests {
 
 /** More would be a listing of a cluster, not what somebody plans. */
 const CANARIES_MAX = 100;
+/** kubectl reads YAML 1.1, in which `off` is false and `<<` merges: the same file must mean the same here. */
+const AS_KUBECTL = { version: '1.1' } as const;
 const GROUPS = ['serin.dev', 'flagger.app'];
 
 /** @param source how the file is called in the sentences */
@@ -42,7 +44,7 @@ type Json = Record<string, unknown>;
 function objectsIn(text: string, source: string): { objects: Json[]; problems: string[] } {
   const problems: string[] = [];
   const objects: Json[] = [];
-  for (const [index, document] of parseAllDocuments(text).entries()) {
+  for (const [index, document] of parseAllDocuments(text, AS_KUBECTL).entries()) {
     const where = `${source}: document ${index + 1}`;
     const [error] = document.errors;
     if (error) {

@@ -1,12 +1,13 @@
 /** `serin plan` as it is called: manifests in, a table or JSON out, exit codes, and sentences about what cannot be used. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { CanaryPlan } from './canaryPlan.ts';
 import { systemConsole } from './console.ts';
+import { decodeJudge, JUDGE_FIELDS, judgeSettingsOf } from './judgeSettings.ts';
 import { runCli } from './main.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'serin-cli-'));
@@ -234,6 +235,16 @@ describe('files', () => {
     expect(err).toContain(`serin: standard input: ${sentence}`);
   });
 
+  test('mean what they mean to kubectl: off is no text', async () => {
+    const manifest = (off: string) =>
+      stringify(canary({ judge: { guard: { mode: 'OFF' } } }))
+        .replace('"OFF"', off)
+        .replace('OFF', off);
+    const { code, err } = await run(manifest('off'), '--rps', '50');
+    expect([code, err]).toEqual([2, expect.stringContaining('spec.analysis.judge.guard.mode')]);
+    expect((await run(manifest('"off"'), '--rps', '50')).code).toBe(0);
+  });
+
   test('one that cannot be used does not hide the others', async () => {
     const bad = canary({ interval: 'x' });
     const { code, out, err } = await run(
@@ -291,6 +302,39 @@ describe('the table', () => {
     expect(out).toContain('Checks: every 10 s, 2 failed checks, success of at least 99 %.');
     expect(out).toContain('At the worst that is 20 s of a total outage, and one interval more in Flagger.');
     expect(out).not.toMatch(/NaN|Infinity|undefined|null/);
+  });
+});
+
+describe('the guide', () => {
+  const guide = readFileSync(join(import.meta.dirname, '../docs/judging.md'), 'utf8');
+
+  test('shows what the plan of its manifest prints', async () => {
+    const [, flags = '', manifest = '', printed = ''] =
+      /serin plan web\.yaml (.*)\n[\s\S]*?<!-- plan: web\.yaml -->\n```yaml\n([\s\S]*?)```\n\n```\n([\s\S]*?)```/.exec(
+        guide,
+      ) ?? [];
+    const { code, out } = await run(manifest, ...flags.split(' '));
+    expect([code, out.trimEnd()]).toEqual([0, printed.trimEnd()]);
+  });
+
+  test('has every setting, with its default', () => {
+    const [, table = ''] = /## Settings([\s\S]*?)\n## /.exec(guide) ?? [];
+    const rows = [...table.matchAll(/^\| `([\w.]+)` \| ([^|]+) \|/gm)];
+    const given = rows.map(([, field = '', text = '']) => {
+      const value = text.replaceAll('`', '').replace(' pp', '');
+      return { field, value: Number.isNaN(Number(value)) ? value : Number(value) };
+    });
+    const defaults = judgeSettingsOf({}, {});
+    for (const { field, value } of given) {
+      // What they are by default depends on the manifest and on the traffic.
+      if (field === 'mode' || field === 'promotionMargin') continue;
+      const [outer = '', inner] = field.split('.');
+      const decoded = decodeJudge(inner === undefined ? { [outer]: value } : { [outer]: { [inner]: value } });
+      if (!decoded.ok) throw new Error(decoded.problems.join());
+      expect(Object.keys(decoded.judge), field).toEqual([outer]);
+      expect(judgeSettingsOf({}, decoded.judge), field).toEqual(defaults);
+    }
+    expect(new Set(given.map(({ field }) => field))).toEqual(new Set(JUDGE_FIELDS));
   });
 });
 

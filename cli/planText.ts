@@ -35,10 +35,7 @@ function ruleRows({ rules }: CanaryPlan): Row[] {
       seconds === null ? 'is never promoted' : `promoted after ${durationText(seconds)}`,
     ),
   ];
-  const harmed = [
-    '  rolled back all the same',
-    ...rules.map(({ good }) => `${good.isPromised ? 'at most ' : ''}${percent(good.rolledBackShare)}`),
-  ];
+  const harmed = ['  rolled back all the same', ...rules.map(({ good }) => falseText(good))];
   const bad = (rules[0]?.bad ?? []).flatMap((release, index): Row[] => {
     const each = rules.map(rule => rule.bad[index]);
     return [
@@ -47,6 +44,13 @@ function ruleRows({ rules }: CanaryPlan): Row[] {
     ];
   });
   return [head, good, harmed, ...bad];
+}
+
+function falseText({ rolledBackShare, isPromised }: RulePlan['good']): string {
+  if (isPromised) return `at most ${percent(rolledBackShare)}`;
+  return rolledBackShare > 0 && rolledBackShare < 1
+    ? `about ${percent(rolledBackShare)}`
+    : percent(rolledBackShare);
 }
 
 function titleOf({ rule }: RulePlan): string {

@@ -52,6 +52,9 @@ const SHORT_MAX = 5;
 /** A rate that is known from less than this says nothing about where the axis should end. */
 const KNOWN_REQUESTS = 30;
 
+/** The canary is drawn over the primary. */
+const ARMS = ['primary', 'canary'] as const;
+
 type Panel = typeof WEIGHT;
 
 export function rolloutSvg(chart: RolloutChart): string {
@@ -109,15 +112,34 @@ function weightPanel(points: readonly ReportPoint[], x: Scale): string {
   ].join('');
 }
 
-function successOf({ total, failures }: ReportRate): number {
-  return total > 0 ? 1 - failures / total : 1;
+function successOf({ total, failures }: ReportCounts): number {
+  return total > 0 ? Math.min(1, 1 - failures / total) : 1;
 }
+
+/** What was counted between each point and the one before. */
+function intervalsOf(
+  points: readonly ReportPoint[],
+  arm: 'canary' | 'primary',
+): (ReportCounts & { at: number })[] {
+  return points.map((point, index) => {
+    const before = points[index - 1];
+    return {
+      at: (point.seconds + (before?.seconds ?? 0)) / 2,
+      total: point[arm].total - (before?.[arm].total ?? 0),
+      failures: point[arm].failures - (before?.[arm].failures ?? 0),
+    };
+  });
+}
+
+type ReportCounts = Pick<ReportRate, 'total' | 'failures'>;
 
 /** Ends where the rates that are known by then do, so that small differences can be seen. */
 function lowestSuccess(points: readonly ReportPoint[], bound: number | undefined): number {
-  const known = points.flatMap(({ canary, primary }) =>
-    [canary, primary].filter(rate => rate.total >= KNOWN_REQUESTS).map(successOf),
-  );
+  const known = points
+    .flatMap(({ canary, primary }): ReportCounts[] => [canary, primary])
+    .concat(ARMS.flatMap(arm => intervalsOf(points, arm)))
+    .filter(({ total }) => total >= KNOWN_REQUESTS)
+    .map(successOf);
   const last = points.at(-1);
   const edges = last ? [last.canary, last.primary].map(rate => 1 - rate.high) : [];
   const lowest = Math.min(...known, ...edges, ...(bound === undefined ? [] : [1 - bound]), 0.999);
@@ -128,7 +150,7 @@ function successPanel({ points, bound }: RolloutChart, x: Scale): string {
   const low = lowestSuccess(points, bound);
   const y = linear([low, 1], [SUCCESS.bottom, SUCCESS.top]);
   const ticks = ticksBetween(low * 100, 100, 4).map(value => ({ y: y(value / 100), text: `${value} %` }));
-  const arms = (['primary', 'canary'] as const).map(arm => {
+  const arms = ARMS.map(arm => {
     const line = points.map(point => ({ x: x(point.seconds), y: y(successOf(point[arm])) }));
     // Before the first request everything is possible.
     const at = (before: number, edge: (rate: ReportRate) => number) => [
@@ -144,15 +166,24 @@ function successPanel({ points, bound }: RolloutChart, x: Scale): string {
   const ends = arms.map(({ line }) => line.at(-1)?.y ?? SUCCESS.top);
   const places = spread(ends, LABEL_GAP, [SUCCESS.top, SUCCESS.bottom]);
   return [
-    panel(SUCCESS, 'Requests that succeeded, since the beginning', ticks),
+    panel(SUCCESS, 'Requests that succeeded: since the beginning, and each interval alone (dots)', ticks),
     ...arms.map(({ arm, band }) => `<path class="${arm} band" d="${band}"/>`),
     boundLine(bound, y),
+    ...ARMS.map(arm => intervalDots(points, arm, x, y)),
     ...arms.map(({ arm, line }, index) => {
       const last = points.at(-1)?.[arm];
       const label = last && last.total > 0 ? `${arm} ${percent(successOf(last))}` : `${arm}: no requests`;
       return `<path class="${arm} line" d="${linePath(line)}"/>${dot(arm, line.at(-1))}<text class="${arm} label" x="${RIGHT + 12}" y="${px((places[index] ?? 0) + 4)}">${label}</text>`;
     }),
   ].join('');
+}
+
+/** Sums hide when something happened, and that it happened to both. */
+function intervalDots(points: readonly ReportPoint[], arm: 'canary' | 'primary', x: Scale, y: Scale): string {
+  const dots = intervalsOf(points, arm)
+    .filter(({ total }) => total > 0)
+    .map(counts => `M${px(x(counts.at))} ${px(y(successOf(counts)))}h0`);
+  return `<path class="${arm} each" d="${dots.join('')}"/>`;
 }
 
 function boundLine(bound: number | undefined, y: Scale): string {
@@ -210,9 +241,18 @@ function evidencePanel(chart: RolloutChart, x: Scale): string {
     })),
     enoughAt: y(line.needed / Math.LN10),
   }));
-  // Goals stand inside, on the left, over the lines: where a line ends is told on the right.
+  // Beside the plot, where no line runs: how each ends, and what it has to reach.
+  const labels = drawn.flatMap(({ name, label, logs, at, needed, enough, enoughAt }) => [
+    {
+      kind: 'label',
+      name,
+      text: `${label} ${shortOdds(logs.at(-1) ?? 0)}`,
+      y: at.at(-1)?.y ?? EVIDENCE.bottom,
+    },
+    { kind: 'goal', name, text: `${oddsOf(needed)} ${enough}`, y: enoughAt },
+  ]);
   const places = spread(
-    drawn.map(({ at }) => at.at(-1)?.y ?? EVIDENCE.bottom),
+    labels.map(label => label.y),
     LABEL_GAP,
     [EVIDENCE.top, EVIDENCE.bottom],
   );
@@ -225,13 +265,9 @@ function evidencePanel(chart: RolloutChart, x: Scale): string {
       ({ name, at }) =>
         `<path class="${name} line" d="${pathOf(name, at, chart.points, { x: x(0), y: y(0) })}"/>${dot(name, at.at(-1))}`,
     ),
-    ...drawn.map(
-      ({ name, enoughAt, needed, enough }) =>
-        `<text class="${name} goal" x="${LEFT + 6}" y="${px(enoughAt - 5)}">${oddsOf(needed)} ${enough}</text>`,
-    ),
-    ...drawn.map(
-      ({ name, label, logs }, index) =>
-        `<text class="${name} label" x="${RIGHT + 12}" y="${px((places[index] ?? 0) + 4)}">${label} ${shortOdds(logs.at(-1) ?? 0)}</text>`,
+    ...labels.map(
+      ({ kind, name, text }, index) =>
+        `<text class="${name} ${kind}" x="${RIGHT + 12}" y="${px((places[index] ?? 0) + 4)}">${text}</text>`,
     ),
   ].join('');
 }

@@ -18,6 +18,9 @@ const CHART = `.chart{display:block;width:100%;height:auto;font:13px/1.4 system-
 .chart .primary.line{stroke:var(--primary);stroke-dasharray:7 3}
 .chart .harm.line{stroke:var(--harm)}
 .chart .shown.line{stroke:var(--shown);stroke-dasharray:2 4}
+.chart .each{fill:none;stroke-width:4;stroke-linecap:round;stroke-opacity:.5}
+.chart .canary.each{stroke:var(--canary)}
+.chart .primary.each{stroke:var(--primary)}
 .chart .band{stroke:none;fill-opacity:.16}
 .chart .canary.band,.chart .weight{fill:var(--canary)}
 .chart .primary.band{fill:var(--primary)}
@@ -30,7 +33,7 @@ const CHART = `.chart{display:block;width:100%;height:auto;font:13px/1.4 system-
 .chart .primary.dot{fill:var(--primary)}
 .chart .harm.dot{fill:var(--harm)}
 .chart .shown.dot{fill:var(--shown)}
-.chart .goal{font-size:12px;stroke:var(--card);stroke-width:5px;stroke-linejoin:round;paint-order:stroke}
+.chart .goal{font-size:12px}
 .chart .label{font-weight:600}
 .chart text.canary{fill:var(--canary)}
 .chart text.primary{fill:var(--primary)}
