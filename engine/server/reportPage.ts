@@ -160,7 +160,7 @@ function picture(report: Report, judge: ReportJudge, end: string | undefined): s
   return `<section>
 <h2>How it went</h2>
 <div class="card"><div class="wide">${svg}</div></div>
-<p class="note">The bands are confidence sequences: a steady rate leaves its band at any time ever in at most 5 % of rollouts, so that they may be looked at whenever one likes. Sums mix what came at different weights; what is judged is compared interval by interval. Odds of 100:1 that it is worse mean that a canary which is good enough would show so much evidence in at most 1 of 100 rollouts. “Good enough” is the most that was shown since its step began.</p>
+<p class="note">The bands are confidence sequences: a steady rate leaves its band at any time ever in at most 5 % of rollouts, so that they may be looked at whenever one likes. Sums mix what came at different weights; what is judged is compared interval by interval. Odds of 100:1 that it is worse mean that a canary which is good enough would show so much evidence in at most 1 of 100 rollouts.${judge.logShownNeeded === undefined ? '' : ' “Good enough” is the most that was shown since its step began.'}</p>
 <details><summary>The numbers of this picture</summary><div class="wide">${numbers(judge)}</div></details>
 </section>`;
 }
@@ -214,7 +214,7 @@ function comparisons({ comparisons: compared, mode }: ReportJudge): string {
     ...(hasShown ? ['Was good enough in this step'] : []),
   ];
   const rows = compared.map(({ upperMs, bound, canary, primary, logEvidence, logShown }) => [
-    `${upperMs === undefined ? 'failed' : `took longer than ${upperMs} ms`}${bound === undefined ? '' : `, at most ${percent(bound)}`}`,
+    `${upperMs === undefined ? 'failed' : `took longer than ${upperMs} ms`}${bound === undefined ? '' : `; at most ${percent(bound)} may`}`,
     `${countsText(canary)}\n${intervalText(canary)}`,
     `${countsText(primary)}\n${intervalText(primary)}`,
     oddsOf(logEvidence),
