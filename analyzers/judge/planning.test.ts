@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { createRandom } from '../../simulator/api/random.ts';
 import { binomial } from '../../simulator/judging/draws.ts';
-import { playJudge, playMany } from '../../simulator/judging/play.ts';
-import { constantWorld, ISTIO_BUCKETS, primaryHistory } from '../../simulator/judging/streams.ts';
+import { playJudge, playMany, type Summary } from '../../simulator/judging/play.ts';
+import { constantWorld, ISTIO_BUCKETS, primaryHistory, type World } from '../../simulator/judging/streams.ts';
+import type { UserBound } from './comparisons.ts';
 import { rateInterval } from './confidence.ts';
 import { dispersionIn, dispersionOf } from './dispersion.ts';
 import { histogramOf, historyOf, totalOf } from './history.ts';
@@ -10,7 +11,7 @@ import { latencyBounds } from './latency.ts';
 import { automaticMargin, planOf, type PlanInput } from './plan.ts';
 import { pods } from './samples.ts';
 import { oddsOf } from './sentence.ts';
-import { JUDGE_DEFAULTS } from './settings.ts';
+import { JUDGE_DEFAULTS, type JudgeSettings } from './settings.ts';
 
 const PLAN_A = [10, 20, 30, 40, 50];
 
@@ -26,6 +27,25 @@ function input(overrides: Partial<PlanInput> = {}): PlanInput {
   };
 }
 
+/** 60 rollouts under the judge. */
+function played(
+  seed: number,
+  world: World,
+  settings: JudgeSettings,
+  bounds: readonly UserBound[] = [],
+): Summary {
+  return playMany(60, seed, random =>
+    playJudge(world, {
+      weightsPercent: PLAN_A,
+      tickMs: 5_000,
+      random,
+      settings,
+      history: primaryHistory(world, random),
+      bounds,
+    }),
+  );
+}
+
 describe('plans', () => {
   test.each([
     [5, 0.005, 0.01, 60_000],
@@ -37,15 +57,7 @@ describe('plans', () => {
     (rps, baseRate, promotionMargin, minDwellMs) => {
       const settings = { ...JUDGE_DEFAULTS, promotionMargin, minDwellMs };
       const world = constantWorld(rps, baseRate);
-      const { promoteSeconds } = playMany(60, 2, random =>
-        playJudge(world, {
-          weightsPercent: PLAN_A,
-          tickMs: 5_000,
-          random,
-          settings,
-          history: primaryHistory(world, random),
-        }),
-      );
+      const { promoteSeconds } = played(2, world, settings);
       const planned = planOf(input({ settings, rps, baseRate }));
       expect(planned.seconds / promoteSeconds).toBeGreaterThan(0.8);
       expect(planned.seconds / promoteSeconds).toBeLessThan(1.3);
@@ -78,24 +90,13 @@ describe('plans', () => {
     (rps, excess, promotionMargin) => {
       const settings = { ...JUDGE_DEFAULTS, mode: 'slo' as const, promotionMargin };
       const planned = planOf(input({ settings, rps, baseRate: 0.002, bound: 0.01 }));
-      const played = (more: number) => {
-        const world = constantWorld(rps, 0.002, more);
-        return playMany(60, 3, random =>
-          playJudge(world, {
-            weightsPercent: PLAN_A,
-            tickMs: 5_000,
-            random,
-            settings,
-            history: primaryHistory(world, random),
-            bounds: [{ metric: 'request-success-rate', share: 0.01 }],
-          }),
-        );
-      };
-      expect(planned.seconds / played(0).promoteSeconds).toBeGreaterThan(0.8);
-      expect(planned.seconds / played(0).promoteSeconds).toBeLessThan(1.3);
-      const found = planned.detections.find(detection => Math.abs(detection.excess - excess) < 0.01);
-      expect(found).toBeDefined();
-      const ratio = (found?.seconds ?? 0) / played(excess).rollbackSeconds;
+      const bounds = [{ metric: 'request-success-rate' as const, share: 0.01 }];
+      const found = (more: number) => played(3, constantWorld(rps, 0.002, more), settings, bounds);
+      expect(planned.seconds / found(0).promoteSeconds).toBeGreaterThan(0.8);
+      expect(planned.seconds / found(0).promoteSeconds).toBeLessThan(1.3);
+      const detection = planned.detections.find(one => Math.abs(one.excess - excess) < 0.01);
+      expect(detection).toBeDefined();
+      const ratio = (detection?.seconds ?? 0) / found(excess).rollbackSeconds;
       expect(ratio).toBeGreaterThan(0.6);
       expect(ratio).toBeLessThan(1.5);
     },
