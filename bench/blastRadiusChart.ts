@@ -4,7 +4,7 @@
  */
 import { CHART_STYLE } from '../engine/server/reportStyle.ts';
 import { escaped, linear, px, type Scale } from '../engine/server/svg.ts';
-import { type Cell, percent, RULES, type RuleName } from './blastRadius.ts';
+import { type Cell, percent, type RuleName } from './blastRadius.ts';
 
 export interface Group {
   title: string;
