@@ -4,12 +4,14 @@
  * It combines formulas and knows no files and no words of a terminal.
  */
 import { type Detection, EXCESSES, planOf } from '../analyzers/judge/plan.ts';
+import type { GuardSettings } from '../analyzers/judge/guard.ts';
 import { type FixedRule, fixedThresholdOf, guardDetectionOf } from '../analyzers/judge/thresholdPlan.ts';
-import type { JudgeChoice, JudgeMode } from './judgeSettings.ts';
-import type { Manifest } from './manifests.ts';
+import type { JudgeSettings } from '../analyzers/judge/settings.ts';
+import type { Canary } from '../engine/api/decode.ts';
+import { checkedMetrics } from '../engine/core/judged.ts';
 import { type MetricNote, metricNotes } from './metricNotes.ts';
-import { problemsOfAny, thresholdProblems } from './problems.ts';
-import { ruleOf, type Subject, subjectOf, type Traffic } from './subject.ts';
+import { problemsOfAny, thresholdProblems, vetoProblems } from './problems.ts';
+import { type JudgeMode, ruleOf, type Subject, subjectOf, type Traffic } from './subject.ts';
 
 export interface CanaryPlan {
   namespace: string;
@@ -62,70 +64,106 @@ export interface BadRelease {
 
 /** What Flagger's documentation begins with, where a manifest names no threshold of its own. */
 const ASSUMED = { threshold: 5, share: 0.01 } as const;
-/** The guard looks no more often than this. */
-const GUARD_TICK_SECONDS_MIN = 2;
+/** Nobody looks more often than this. */
+const LOOK_SECONDS_MIN = 2;
+/** Of one step: with more of them nothing changes that a plan could tell. */
+const CHECKS_MAX = 500;
 /** In `compare` failures share the evidence with latency, which nearly every source of metrics has. */
 const FAILURES_BESIDE_LATENCY = 0.5;
 /** Shares below this are none: nobody waits for one release in a million. */
 const SHARE_MIN = 1e-6;
 
-export function canaryPlanOf(manifest: Manifest, traffic: Traffic): CanaryPlan {
-  const { canary, choice } = manifest;
-  const subject = subjectOf(manifest, traffic);
-  const planned = choice.mode === 'threshold' ? thresholdPlan(subject) : judgePlan(subject);
+export function canaryPlanOf(canary: Canary, traffic: Traffic): CanaryPlan {
+  const subject = subjectOf(canary, traffic);
+  const { mode, because, settings } = subject;
+  const planned = settings.judge ? judgePlan(subject, settings.judge) : thresholdPlan(subject);
   return {
     namespace: canary.namespace,
     name: canary.name,
-    mode: choice.mode,
-    because: choice.because,
+    mode,
+    because,
     traffic,
     ...planned,
-    metrics: metricNotes(choice, subject.settings.metrics),
+    metrics: metricNotes(subject),
     problems: [...problemsOfAny(subject), ...planned.problems],
   };
 }
 
 type Planned = Pick<CanaryPlan, 'steps' | 'rules' | 'problems'>;
 
-function judgePlan(subject: Subject): Planned {
-  const { settings, choice, traffic, bounds, failureShare } = subject;
-  const { judge } = choice;
-  const isSlo = choice.mode === 'slo';
-  if (isSlo && failureShare === undefined) return blindPlan(subject);
+function judgePlan(subject: Subject, judge: JudgeSettings): Planned {
+  const { settings, traffic, bounds, failureShare } = subject;
+  const isSlo = judge.mode === 'slo';
+  if (isSlo && failureShare === undefined) return blindPlan(subject, judge);
+  // Metrics beside the judge are looked at once in each interval, and a step waits for them.
+  const waitsMs = checkedMetrics(settings).length > 0 ? settings.intervalMs : 0;
   const plan = planOf({
-    settings: judge,
+    settings: { ...judge, minDwellMs: Math.max(judge.minDwellMs, waitsMs) },
     weightsPercent: settings.steps,
     rps: traffic.rps,
     baseRate: traffic.failingPercent / 100,
     dispersion: traffic.dispersion,
-    tickMs: traffic.scrapeSeconds * 1_000,
+    tickMs: Math.max(LOOK_SECONDS_MIN, traffic.scrapeSeconds) * 1_000,
     ...(isSlo ? { bound: failureShare } : {}),
     evidenceShare: isSlo ? 1 / bounds.length : FAILURES_BESIDE_LATENCY,
   });
+  const veto = isSlo ? undefined : vetoOf(subject, plan.steps);
+  const own: RulePlan = {
+    rule: 'judge',
+    good: { seconds: finite(plan.seconds), rolledBackShare: judge.alpha, isPromised: true },
+    bad: plan.detections.map(detection => judged(detection, judge)),
+  };
   return {
     steps: plan.steps.map(({ weightPercent, margin, seconds }) => ({
       weightPercent,
       seconds: finite(seconds),
       excludedPercentPoints: pointsOf(margin),
     })),
-    rules: [
-      {
-        rule: 'judge',
-        good: { seconds: finite(plan.seconds), rolledBackShare: judge.alpha, isPromised: true },
-        bad: plan.detections.map(detection => judged(detection, choice)),
-      },
-      flaggerPlan(subject),
-    ],
-    problems: plan.problems,
+    rules: [veto ? vetoed(own, veto, traffic) : own, flaggerPlan(subject)],
+    problems: [...plan.problems, ...(veto ? vetoProblems(veto, traffic) : [])],
   };
 }
 
+/** The checks of a success rate that is named beside `compare`: so many at each weight as a good release stays there. */
+function vetoOf(
+  subject: Subject,
+  steps: readonly { weightPercent: number; seconds: number }[],
+): FixedRule | undefined {
+  const { settings, failureShare } = subject;
+  if (failureShare === undefined) return undefined;
+  const rule = ruleOf(subject, { share: failureShare, threshold: settings.threshold, isFlagger: false });
+  const weightsPercent = steps.flatMap(({ weightPercent, seconds }) => {
+    const checks = Number.isFinite(seconds) ? Math.round(seconds / rule.intervalSeconds) : 1;
+    return Array.from({ length: Math.min(CHECKS_MAX, Math.max(1, checks)) }, () => weightPercent);
+  });
+  return { ...rule, weightsPercent };
+}
+
+/** Failed checks end a run beside the judge, good or bad, and outside of what it promises. */
+function vetoed(own: RulePlan, veto: FixedRule, { failingPercent }: Traffic): RulePlan {
+  const rate = failingPercent / 100;
+  const { rolledBackShare } = fixedThresholdOf(veto, rate);
+  const bad = own.bad.map((byJudge, index): BadRelease => {
+    const excess = Math.min(EXCESSES[index] ?? 1, 1 - rate);
+    const found = fixedThresholdOf(veto, rate + excess);
+    const isSooner = found.rolledBackShare > 0.5 && found.rollbackSeconds < (byJudge.seconds ?? Infinity);
+    if (!isSooner) return byJudge;
+    const cost = {
+      seconds: rounded(found.rollbackSeconds),
+      failedRequests: rounded(found.rollbackRequests * excess),
+    };
+    return { ...byJudge, caughtShare: 1, ...cost, by: 'checks' };
+  });
+  const isPromised = rolledBackShare < SHARE_MIN;
+  const lost = shareOf(own.good.rolledBackShare + (isPromised ? 0 : rolledBackShare));
+  return { ...own, good: { ...own.good, rolledBackShare: lost, isPromised }, bad };
+}
+
 /** `slo` without a bound on failures: what it does with failing requests is nothing, and how many are slow is not known. */
-function blindPlan(subject: Subject): Planned {
-  const { settings, choice } = subject;
-  const good = { seconds: null, rolledBackShare: choice.judge.alpha, isPromised: true };
+function blindPlan(subject: Subject, { alpha }: JudgeSettings): Planned {
+  const good = { seconds: null, rolledBackShare: alpha, isPromised: true };
   return {
-    steps: settings.steps.map(weightPercent => ({ weightPercent, seconds: null })),
+    steps: subject.settings.steps.map(weightPercent => ({ weightPercent, seconds: null })),
     rules: [{ rule: 'judge', good, bad: EXCESSES.map(unseen) }, flaggerPlan(subject)],
     problems: [
       'slo has no bound on failed requests: give request-success-rate a thresholdRange.min. A bound on latency alone cannot be planned, because nothing here tells how many requests are slow.',
@@ -134,7 +172,7 @@ function blindPlan(subject: Subject): Planned {
 }
 
 /** The deadline comes before what takes longer: it holds, and the evidence goes on growing, or it ends the run. */
-function judged({ excess, seconds, failedRequests }: Detection, { judge }: JudgeChoice): BadRelease {
+function judged({ excess, seconds, failedRequests }: Detection, judge: JudgeSettings): BadRelease {
   const excessPercentPoints = pointsOf(excess);
   const deadline = judge.deadlineMs / 1_000;
   if (seconds > deadline && judge.onDeadline === 'rollback')
@@ -146,7 +184,7 @@ function judged({ excess, seconds, failedRequests }: Detection, { judge }: Judge
 }
 
 function thresholdPlan(subject: Subject): Planned {
-  const { settings, choice, failureShare } = subject;
+  const { settings, failureShare } = subject;
   const seconds = settings.intervalMs / 1_000;
   const { iterations } = settings;
   const steps = [
@@ -163,19 +201,23 @@ function thresholdPlan(subject: Subject): Planned {
   const rule = ruleOf(subject, { share: failureShare, threshold: settings.threshold, isFlagger: false });
   const checks = checksPlan('threshold', subject, rule);
   const rules = [checks, flaggerPlan(subject)];
-  if (choice.guard) rules.unshift(guardedPlan(subject, rule, checks));
+  if (settings.guard) rules.unshift(guardedPlan(subject, settings.guard, rule, checks));
   return { steps, rules, problems };
 }
 
 /** Whichever is there first: the guard, or as many failed checks as the manifest asks for. */
-function guardedPlan({ choice, traffic, bounds }: Subject, rule: FixedRule, checks: RulePlan): RulePlan {
-  if (!choice.guard) return checks;
+function guardedPlan(
+  { traffic, bounds }: Subject,
+  settings: GuardSettings,
+  rule: FixedRule,
+  checks: RulePlan,
+): RulePlan {
   const plan = {
-    settings: choice.guard,
+    settings,
     rule,
     guarded: bounds.length,
     dispersion: traffic.dispersion,
-    tickMs: Math.max(GUARD_TICK_SECONDS_MIN, traffic.scrapeSeconds) * 1_000,
+    tickMs: Math.max(LOOK_SECONDS_MIN, traffic.scrapeSeconds) * 1_000,
   };
   const bad = checks.bad.map((byChecks, index): BadRelease => {
     const found = guardDetectionOf(plan, traffic.failingPercent / 100, EXCESSES[index] ?? 1);

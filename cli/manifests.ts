@@ -4,15 +4,9 @@
  */
 import { parseAllDocuments } from 'yaml';
 import { type Canary, decodeCanary, formatProblem } from '../engine/api/decode.ts';
-import { decodeJudge, type JudgeChoice, judgeSettingsOf } from './judgeSettings.ts';
-
-export interface Manifest {
-  canary: Canary;
-  choice: JudgeChoice;
-}
 
 export interface Manifests {
-  manifests: Manifest[];
+  canaries: Canary[];
   /** Whole sentences; empty when all could be read. */
   problems: string[];
 }
@@ -26,17 +20,17 @@ const GROUPS = ['serin.dev', 'flagger.app'];
 /** @param source how the file is called in the sentences */
 export function manifestsIn(text: string, source: string): Manifests {
   const { objects, problems } = objectsIn(text, source);
-  const canaries = objects.filter(object => object['kind'] === 'Canary');
-  if (canaries.length > CANARIES_MAX)
-    return { manifests: [], problems: [`${source}: has more than ${CANARIES_MAX} Canaries`] };
-  if (canaries.length === 0 && problems.length === 0) problems.push(`${source}: there is no Canary in it`);
-  const manifests: Manifest[] = [];
-  for (const object of canaries) {
-    const read = manifestOf(object);
-    if ('manifest' in read) manifests.push(read.manifest);
+  const found = objects.filter(object => object['kind'] === 'Canary');
+  if (found.length > CANARIES_MAX)
+    return { canaries: [], problems: [`${source}: has more than ${CANARIES_MAX} Canaries`] };
+  if (found.length === 0 && problems.length === 0) problems.push(`${source}: there is no Canary in it`);
+  const canaries: Canary[] = [];
+  for (const object of found) {
+    const read = canaryOf(object);
+    if ('canary' in read) canaries.push(read.canary);
     else problems.push(...read.problems.map(problem => `${source}: ${nameOf(object)}: ${problem}`));
   }
-  return { manifests, problems };
+  return { canaries, problems };
 }
 
 type Json = Record<string, unknown>;
@@ -77,25 +71,14 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function manifestOf(object: Json): { manifest: Manifest } | { problems: string[] } {
+function canaryOf(object: Json): { canary: Canary } | { problems: string[] } {
   const group = String(object['apiVersion']).split('/')[0] ?? '';
   if (!GROUPS.includes(group))
     return { problems: [`apiVersion must be of the group ${GROUPS.join(' or ')}`] };
   // As kubectl: a manifest without a namespace is of the one that is used.
   const metadata = isObject(object['metadata']) ? object['metadata'] : {};
   const decoded = decodeCanary({ ...object, metadata: { namespace: 'default', ...metadata } });
-  const analysis = isObject(object['spec']) ? object['spec']['analysis'] : undefined;
-  const judge = decodeJudge(isObject(analysis) ? analysis['judge'] : undefined);
-  if (decoded.ok && judge.ok) {
-    const { canary } = decoded;
-    return { manifest: { canary, choice: judgeSettingsOf(canary.spec.analysis, judge.judge) } };
-  }
-  return {
-    problems: [
-      ...(decoded.ok ? [] : decoded.problems.map(formatProblem)),
-      ...(judge.ok ? [] : judge.problems),
-    ],
-  };
+  return decoded.ok ? { canary: decoded.canary } : { problems: decoded.problems.map(formatProblem) };
 }
 
 function nameOf({ metadata }: Json): string {

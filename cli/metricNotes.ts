@@ -1,7 +1,7 @@
 /** For each metric of an analysis: what the judge or the guard can do with it, and why not more. Words for people. */
 import type { MetricSetting } from '../engine/core/settings.ts';
 import { LATENCY_BOUNDS_MAX } from '../analyzers/judge/comparisons.ts';
-import type { JudgeChoice } from './judgeSettings.ts';
+import type { Subject } from './subject.ts';
 
 export interface MetricNote {
   metric: string;
@@ -11,19 +11,19 @@ export interface MetricNote {
   says: string;
 }
 
-export function metricNotes(choice: JudgeChoice, metrics: readonly MetricSetting[]): MetricNote[] {
+export function metricNotes({ mode, settings: { metrics }, isGuardOff }: Subject): MetricNote[] {
   let latencyBounds = 0;
   const notes = metrics.map((metric): MetricNote => {
-    if (metric.kind === 'custom') return custom(metric, choice);
-    if (choice.mode === 'compare')
+    if (metric.kind === 'custom') return custom(metric, mode, isGuardOff);
+    if (mode === 'compare')
       return note(
         metric,
         true,
-        "is compared with the primary's; its own threshold is no part of the evidence",
+        "is compared with the primary's; its own bound is a veto: it has to pass at every check",
       );
-    if (choice.mode === 'threshold' && !choice.guard)
+    if (mode === 'threshold' && isGuardOff)
       return note(metric, false, 'counts at its checks only: the guard is off');
-    const who = choice.mode === 'slo' ? 'judged' : 'guarded';
+    const who = mode === 'slo' ? 'judged' : 'guarded';
     if (metric.kind === 'request-success-rate') {
       if (metric.min === undefined || metric.min <= 0)
         return note(metric, false, `has no lower bound, so that nothing can be ${who}`);
@@ -38,7 +38,7 @@ export function metricNotes(choice: JudgeChoice, metrics: readonly MetricSetting
     const bound = `${metric.max} ms, rounded up to the next bucket of the histogram`;
     return note(metric, true, `is ${who}: at most 1 % of requests may take longer than ${bound}`);
   });
-  return choice.mode === 'compare' ? [...builtIn(metrics), ...notes] : notes;
+  return mode === 'compare' ? [...builtIn(metrics), ...notes] : notes;
 }
 
 /** `compare` looks at both built-in metrics, whether they are listed or not. */
@@ -60,11 +60,12 @@ function builtIn(metrics: readonly MetricSetting[]): MetricNote[] {
   ];
 }
 
-function custom(metric: MetricSetting, { mode, guard }: JudgeChoice): MetricNote {
+function custom(metric: MetricSetting, mode: Subject['mode'], isGuardOff: boolean): MetricNote {
   const why = 'its query answers one number, and not how many requests there were';
-  if (mode === 'threshold' && guard)
-    return note(metric, false, `has no guard: ${why}; it counts at its checks`);
-  return note(metric, false, `is no part of the evidence: ${why}`);
+  if (mode !== 'threshold')
+    return note(metric, false, `is no evidence: ${why}. It is a veto: it has to pass at every check`);
+  if (isGuardOff) return note(metric, false, 'counts at its checks only: the guard is off');
+  return note(metric, false, `has no guard: ${why}; it counts at its checks`);
 }
 
 function note({ name }: MetricSetting, isCounted: boolean, says: string): MetricNote {

@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import { decodeCanary } from '../engine/api/decode.ts';
+import { judgeSchema } from '../engine/api/judge.ts';
+import { settingsOf } from '../engine/core/settings.ts';
 import type { CanaryPlan } from './canaryPlan.ts';
 import { systemConsole } from './console.ts';
-import { decodeJudge, JUDGE_FIELDS, judgeSettingsOf } from './judgeSettings.ts';
 import { runCli } from './main.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'serin-cli-'));
@@ -87,8 +89,8 @@ describe('compare', () => {
 
   test('what cannot work is a warning, with exit code 0', async () => {
     const full = await planned(canary({ stepWeights: [10, 100] }));
-    expect(full.problems.join()).toContain('At a weight of 100 there is no primary to compare with');
-    expect(ruleOf(full, 'judge')?.good.seconds).toBeNull();
+    expect(full.problems.join()).toContain('The step of 100 % is left out');
+    expect(full.steps.map(({ weightPercent }) => weightPercent)).toEqual([10]);
     const thin = await planned(canary({ stepWeights: [1, 50] }), '--rps', '0.5');
     expect(thin.problems.join()).toContain('longer than the deadline of 3600 s');
     const short = { deadline: '2m', onDeadline: 'rollback', minDwell: '10s' };
@@ -98,6 +100,33 @@ describe('compare', () => {
     expect(ruleOf(trusting, 'judge')?.bad[0]).toMatchObject({ caughtShare: 0, by: null });
     expect((await planned(canary({}), '--rps', '0')).problems.join()).toContain('There is no traffic');
     expect((await planned(canary({}, { skipAnalysis: true }))).problems.join()).toContain('skipAnalysis');
+  });
+});
+
+describe('metrics beside compare', () => {
+  const vetoed = { interval: '10s', threshold: 2, metrics: [success(99)], judge: { mode: 'compare' } };
+
+  test('are vetoes, outside of what the judge promises', async () => {
+    const plan = await planned(canary(vetoed), '--failing', '0.5');
+    const judge = ruleOf(plan, 'judge');
+    expect(judge?.good.isPromised).toBe(false);
+    expect(judge?.good.rolledBackShare).toBeGreaterThan(0.3);
+    expect(plan.problems.join()).toContain('Beside the judge, metrics are vetoes. By chance alone');
+    expect(judge?.bad[0]).toMatchObject({ caughtShare: 1, by: 'checks' });
+    expect(judge?.bad[1]).toMatchObject({ seconds: 5, by: 'judge' });
+    const loose = await planned(canary({ ...vetoed, metrics: [success(90)] }), '--failing', '0.5');
+    expect(ruleOf(loose, 'judge')?.good).toMatchObject({ rolledBackShare: 0.01, isPromised: true });
+    expect(loose.problems.join()).not.toContain('vetoes');
+  });
+
+  test('are waited for in each step', async () => {
+    const slow = await planned(canary({ ...vetoed, interval: '5m', metrics: [success(90)] }));
+    for (const { seconds } of slow.steps) expect(seconds).toBeGreaterThanOrEqual(300);
+    const custom = { name: 'lag', templateRef: { name: 'lag' }, thresholdRange: { max: 3 } };
+    const alone = await planned(canary({ ...vetoed, metrics: [custom] }));
+    expect(alone.metrics.at(-1)).toMatchObject({ metric: 'lag', isCounted: false });
+    expect(alone.metrics.at(-1)?.says).toContain('It is a veto');
+    expect(ruleOf(alone, 'judge')?.good.isPromised).toBe(true);
   });
 });
 
@@ -187,8 +216,14 @@ describe('slo', () => {
     expect(beyond.problems.join()).toContain('more than the bound of 1 %');
   });
 
-  test('needs one', async () => {
-    const plan = await planned(canary({ judge: { mode: 'slo' } }));
+  test('needs one, and of latency alone nothing can be planned', async () => {
+    const { code, err } = await run(stringify(canary({ judge: { mode: 'slo' } })), '--rps', '50');
+    expect([code, err]).toEqual([
+      2,
+      expect.stringContaining('spec.analysis.metrics must have a built-in metric'),
+    ]);
+    const metrics = [{ name: 'request-duration', thresholdRange: { max: 500 } }];
+    const plan = await planned(canary({ metrics, judge: { mode: 'slo' } }));
     expect(plan.problems.join()).toContain('slo has no bound on failed requests');
     expect(ruleOf(plan, 'judge')?.good.seconds).toBeNull();
   });
@@ -321,20 +356,28 @@ describe('the guide', () => {
     const [, table = ''] = /## Settings([\s\S]*?)\n## /.exec(guide) ?? [];
     const rows = [...table.matchAll(/^\| `([\w.]+)` \| ([^|]+) \|/gm)];
     const given = rows.map(([, field = '', text = '']) => {
-      const value = text.replaceAll('`', '').replace(' pp', '');
+      const value = text.trim().replaceAll('`', '').replace(' pp', '');
       return { field, value: Number.isNaN(Number(value)) ? value : Number(value) };
     });
-    const defaults = judgeSettingsOf({}, {});
+    const settings = (analysis: object) => {
+      const decoded = decodeCanary(canary(analysis));
+      if (!decoded.ok) throw new Error(JSON.stringify(decoded.problems));
+      return settingsOf(decoded.canary, { drainMs: 0 });
+    };
     for (const { field, value } of given) {
       // What they are by default depends on the manifest and on the traffic.
       if (field === 'mode' || field === 'promotionMargin') continue;
       const [outer = '', inner] = field.split('.');
-      const decoded = decodeJudge(inner === undefined ? { [outer]: value } : { [outer]: { [inner]: value } });
-      if (!decoded.ok) throw new Error(decoded.problems.join());
-      expect(Object.keys(decoded.judge), field).toEqual([outer]);
-      expect(judgeSettingsOf({}, decoded.judge), field).toEqual(defaults);
+      const analysis = inner === undefined ? {} : { metrics: [success(99)] };
+      const judge = { [outer]: inner === undefined ? value : { [inner]: value } };
+      expect(settings({ ...analysis, judge }), field).toEqual(settings(analysis));
     }
-    expect(new Set(given.map(({ field }) => field))).toEqual(new Set(JUDGE_FIELDS));
+    const { guard, ...others } = judgeSchema.shape;
+    const fields = [
+      ...Object.keys(others),
+      ...Object.keys(guard.unwrap().shape).map(inner => `guard.${inner}`),
+    ];
+    expect(new Set(given.map(({ field }) => field))).toEqual(new Set(fields));
   });
 });
 

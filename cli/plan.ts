@@ -50,14 +50,14 @@ export const addPlan: AddVerb = (program, console, end) => {
         console.err(`serin: ${(error as Error).message}\n`);
         return end(2);
       }
-      const { manifests, problems } = manifestsIn(text, source);
+      const { canaries, problems } = manifestsIn(text, source);
       const traffic = {
         rps: flags.rps,
         failingPercent: flags.failing,
         dispersion: flags.dispersion,
         scrapeSeconds: flags.scrape,
       };
-      const plans = manifests.map(manifest => canaryPlanOf(manifest, traffic));
+      const plans = canaries.map(canary => canaryPlanOf(canary, traffic));
       if (flags.json) console.out(`${JSON.stringify({ canaries: plans }, undefined, 2)}\n`);
       else console.out(plans.map(planText).join('\n'));
       for (const problem of problems) console.err(`serin: ${problem}\n`);

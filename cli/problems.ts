@@ -1,6 +1,6 @@
 /** What cannot work, or works by luck, in a manifest under given traffic: whole sentences. Those of the judge are its own. */
 import { type FixedRule, fixedThresholdOf } from '../analyzers/judge/thresholdPlan.ts';
-import { ruleOf, type Subject } from './subject.ts';
+import { ruleOf, type Subject, type Traffic } from './subject.ts';
 
 /** Good releases that are rolled back more often than this are worth a word. */
 const FALSE_SHARE_MAX = 0.01;
@@ -8,7 +8,7 @@ const FALSE_SHARE_MAX = 0.01;
 const SILENT_SHARE_MAX = 0.05;
 
 /** In every mode. */
-export function problemsOfAny({ settings, traffic }: Subject): string[] {
+export function problemsOfAny({ settings, traffic, leftOut }: Subject): string[] {
   const problems: string[] = [];
   if (settings.skipAnalysis)
     problems.push('spec.skipAnalysis is set: every release is promoted as soon as it is ready, unjudged.');
@@ -16,7 +16,17 @@ export function problemsOfAny({ settings, traffic }: Subject): string[] {
     problems.push(
       `Until all traffic is switched at once the canary gets none of it: its ${settings.iterations} checks see only what you send to it yourself, and a release that fails then fails all ${rounded(traffic.rps)} requests a second.`,
     );
+  if (leftOut !== undefined)
+    problems.push(
+      `The step of ${leftOut} % is left out, because no primary is left there to compare with: a release is promoted from ${settings.steps.at(-1)} %.`,
+    );
   return problems;
+}
+
+/** Metrics that are named beside `compare` are vetoes, outside of what the judge promises. */
+export function vetoProblems(rule: FixedRule, { failingPercent }: Traffic): string[] {
+  const [problem] = chanceProblems(rule, failingPercent / 100, 'Without metrics the judge alone decides.');
+  return problem === undefined ? [] : [`Beside the judge, metrics are vetoes. ${problem}`];
 }
 
 export function thresholdProblems(subject: Subject): string[] {
@@ -29,10 +39,11 @@ export function thresholdProblems(subject: Subject): string[] {
       'No metric has a bound on failed requests (request-success-rate with thresholdRange.min): what fails is not seen, and cannot be planned.',
     ];
   const rule = ruleOf(subject, { share: failureShare, threshold: settings.threshold, isFlagger: false });
-  return [...chanceProblems(rule, traffic.failingPercent / 100), ...paceProblems(rule, subject)];
+  const advice = 'With judge.mode: compare and no metrics there is no such threshold.';
+  return [...chanceProblems(rule, traffic.failingPercent / 100, advice), ...paceProblems(rule, subject)];
 }
 
-function chanceProblems(rule: FixedRule, base: number): string[] {
+function chanceProblems(rule: FixedRule, base: number, advice: string): string[] {
   const { share, weightsPercent } = rule;
   if (base > share)
     return [
@@ -46,11 +57,11 @@ function chanceProblems(rule: FixedRule, base: number): string[] {
       ? 'and one failed request among them is too many'
       : 'and the threshold is close to what the primary fails';
   return [
-    `By chance alone about ${percent(rolledBackShare)} of good releases are rolled back: a check at ${weightsPercent[0]} % sees about ${rounded(seen)} requests, ${why}. With judge.mode: compare there is no such threshold.`,
+    `By chance alone about ${percent(rolledBackShare)} of good releases are rolled back: a check at ${weightsPercent[0]} % sees about ${rounded(seen)} requests, ${why}. ${advice}`,
   ];
 }
 
-function paceProblems(rule: FixedRule, { choice: { guard } }: Subject): string[] {
+function paceProblems(rule: FixedRule, { settings: { guard } }: Subject): string[] {
   const { threshold, intervalSeconds, weightsPercent, windowSeconds } = rule;
   const problems: string[] = [];
   const silent = Math.exp(-firstPace(rule) * windowSeconds);

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { storyOf } from '../../simulator/judging/story.ts';
 import { constantWorld } from '../../simulator/judging/streams.ts';
 import type { KubernetesObject } from '../kubernetes/types.ts';
-import { reportOf, reportSchema } from './report.ts';
+import { dispersionBehind, rateOf, reportOf, reportSchema } from './report.ts';
 import { reportPage } from './reportPage.ts';
 
 const RUN = { id: 'played', revision: 'a1-new', startedAt: '2026-01-01T00:00:00Z' };
@@ -83,22 +83,29 @@ describe('a report', () => {
     expect(last.primary.high).toBeLessThan(last.canary.failures / last.canary.total);
   });
 
-  test('is wider where failures clump', () => {
+  test('has bands as wide as the status says that the counts allow', () => {
     const { judge } = played(0.05);
-    const [failures = {}, ...others] = judge.comparisons;
-    const dispersion = { canary: 4, primary: 1 };
-    const clumped = { ...judge, comparisons: [{ ...failures, dispersion }, ...others] };
-    const widthOf = (given: object) => {
-      const { canary: rate } = reportOf(canary({ run: RUN, judge: given })).judge!.timeline.at(-1)!;
-      return rate.high - rate.low;
-    };
-    expect(widthOf(clumped)).toBeGreaterThan(widthOf(judge) * 1.5);
+    const [failures, ...others] = judge.comparisons;
+    const { total, failures: failed } = failures!.canary;
+    const clumped = { ...failures!, canary: rateOf(total, failed, 4) };
+    const { judge: report } = reportOf(
+      canary({ run: RUN, judge: { ...judge, comparisons: [clumped, ...others] } }),
+    );
+    const { canary: last, primary } = report!.timeline.at(-1)!;
+    expect(last.low).toBeCloseTo(clumped.canary.low, 6);
+    expect(last.high).toBeCloseTo(clumped.canary.high, 6);
+    // What is told of each side is its own. The status has four digits.
+    expect(primary.high).toBeCloseTo(failures!.primary.high, 4);
+    expect(dispersionBehind(rateOf(5_000, 40, 1))).toBe(1);
+    expect(dispersionBehind(rateOf(5_000, 40, 2.5))).toBeCloseTo(2.5, 6);
+    expect(dispersionBehind(rateOf(0, 0, 3))).toBe(1);
+    expect(dispersionBehind(undefined)).toBe(1);
   });
 
   test('tells nothing of what was judged in another run', () => {
     const { judge } = played(0.05);
     expect(reportOf(canary({ run: RUN, judge: { ...judge, run: 'older' } })).judge).toBeUndefined();
-    expect(reportOf(canary({ run: RUN, judge: { ...judge, run: RUN.revision } })).judge).toBeDefined();
+    expect(reportOf(canary({ run: RUN, judge })).judge).toBeDefined();
   });
 
   test('takes beta from the spec, and asks for nothing to be shown in threshold mode', () => {

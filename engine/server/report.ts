@@ -8,30 +8,13 @@ import { rateInterval } from '../../analyzers/judge/confidence.ts';
 import { INTERVAL_ALPHA } from '../../analyzers/judge/record.ts';
 import { oddsOf } from '../../analyzers/judge/sentence.ts';
 import { JUDGE_DEFAULTS } from '../../analyzers/judge/settings.ts';
-import { canaryStatusSchema, PHASES } from '../api/status.ts';
+import { canaryStatusSchema, COMPARISONS_MAX, PHASES } from '../api/status.ts';
 import type { KubernetesObject } from '../kubernetes/types.ts';
 
-const rateSchema = z.object({
-  total: z.number().describe('Requests since judging began.'),
-  failures: z.number().describe('Those of them that failed, or took longer than the bound.'),
-  low: z.number().describe('Lower end of the confidence sequence, as a share of requests.'),
-  high: z
-    .number()
-    .describe('Upper end: the true share is outside at any time ever in 5 % of rollouts at most.'),
-});
-
-const comparisonSchema = z.object({
-  metric: z.string().describe('What was looked at.'),
-  upperMs: z.number().optional().describe('Latency bound in milliseconds; absent: failures.'),
-  bound: z
-    .number()
-    .optional()
-    .describe("The user's bound as a share of requests; absent: the primary was compared with."),
-  logEvidence: z.number().describe('Natural logarithm of the evidence that the canary is beyond.'),
-  logShown: z.number().optional().describe('The same for the opposite, in this step.'),
-  canary: rateSchema,
-  primary: rateSchema,
-});
+const { checks, transitions, history, judge: judgeStatus } = canaryStatusSchema.shape;
+const { mode, verdict, sentence, logEvidence, logNeeded, comparisons } = judgeStatus.unwrap().shape;
+const comparisonSchema = comparisons.element;
+const rateSchema = comparisonSchema.shape.canary;
 
 const pointSchema = z.object({
   seconds: z.number().describe('Since judging began.'),
@@ -43,22 +26,20 @@ const pointSchema = z.object({
 });
 
 const judgeSchema = z.object({
-  mode: z.enum(['threshold', 'compare', 'slo']).optional().describe('How it was judged.'),
-  verdict: z.string().optional().describe('The last verdict.'),
-  sentence: z.string().optional().describe('The same for people, with the numbers.'),
-  logEvidence: z.number().optional().describe('Natural logarithm of the evidence for a rollback.'),
-  logNeeded: z.number().optional().describe('What it has to reach.'),
-  odds: z.string().optional().describe('The evidence as odds.'),
+  mode: mode.optional(),
+  verdict: verdict.optional(),
+  sentence: sentence.optional(),
+  logEvidence: logEvidence.optional(),
+  logNeeded: logNeeded.optional(),
+  odds: z.string().optional().describe('The evidence against the canary as odds.'),
   oddsNeeded: z.string().optional().describe('What it has to reach, as odds.'),
   logShownNeeded: z
     .number()
     .optional()
     .describe('What `logShown` has to reach before traffic rises; absent in threshold mode.'),
-  comparisons: z.array(comparisonSchema),
+  comparisons,
   timeline: z.array(pointSchema).describe('Oldest first; counts are sums since the beginning.'),
 });
-
-const { checks, transitions, history } = canaryStatusSchema.shape;
 
 export const reportSchema = z.object({
   namespace: z.string(),
@@ -95,7 +76,6 @@ export type ReportRate = z.infer<typeof rateSchema>;
 
 /** A status has 60; more than this would be no status of ours. */
 const POINTS_MAX = 240;
-const COMPARISONS_MAX = 16;
 /** No rollout lasts for years, none counts more requests, and no evidence is stronger. */
 const SECONDS_MAX = 1e8;
 const COUNT_MAX = 1e15;
@@ -104,20 +84,18 @@ const LOG_MAX = 1e6;
 export function reportOf(object: KubernetesObject): Report {
   const status = record(object.status);
   const target = record(record(object.spec)['targetRef']);
-  const phase = PHASES.find(known => known === status['phase']);
-  const weightPercent = finite(status['canaryWeight']);
   const past = listOf(status['history'], history.unwrap().element);
-  const rollout = rolloutOf(record(status['run']), past);
-  const judge = judgeOf(record(status['judge']), record(status['run']), betaOf(object));
   return {
     namespace: object.metadata.namespace ?? '',
     name: object.metadata.name,
     target: { kind: text(target['kind']) ?? '', name: text(target['name']) ?? '' },
-    ...(phase === undefined ? {} : { phase }),
-    ...(weightPercent === undefined ? {} : { weightPercent }),
+    ...present({
+      phase: PHASES.find(known => known === status['phase']),
+      weightPercent: finite(status['canaryWeight']),
+      rollout: rolloutOf(record(status['run']), past),
+      judge: judgeOf(record(status['judge']), record(status['run']), betaOf(object)),
+    }),
     isPaused: typeof status['paused'] === 'object' && status['paused'] !== null,
-    ...(rollout ? { rollout } : {}),
-    ...(judge ? { judge } : {}),
     checks: listOf(status['checks'], checks.unwrap().element),
     transitions: listOf(status['transitions'], transitions.unwrap().element),
     history: past,
@@ -143,6 +121,18 @@ function within(value: number | undefined, least: number, most: number): number 
   return Math.min(most, Math.max(least, value ?? 0));
 }
 
+function fitting<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> | undefined {
+  return schema.safeParse(value).data;
+}
+
+/** Without what is not there: an absent field and one that is undefined are different things in an answer. */
+function present<Fields extends object>(
+  fields: Fields,
+): { [Key in keyof Fields]?: NonNullable<Fields[Key]> } {
+  const entries = Object.entries(fields).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(entries) as { [Key in keyof Fields]?: NonNullable<Fields[Key]> };
+}
+
 function listOf<Schema extends z.ZodType>(value: unknown, schema: Schema): z.output<Schema>[] {
   const list = Array.isArray(value) ? value : [];
   return list.flatMap(entry => {
@@ -166,28 +156,26 @@ function betaOf(object: KubernetesObject): number {
   return beta !== undefined && beta > 0 && beta < 1 ? beta : JUDGE_DEFAULTS.beta;
 }
 
-const MODES = judgeSchema.shape.mode.unwrap().options;
-
 function judgeOf(judge: Fields, run: Fields, beta: number): ReportJudge | undefined {
   // What was judged of another run says nothing about this one.
   const judged = text(judge['run']);
-  const ids = [text(run['id']), text(run['revision'])].filter(id => id !== undefined);
-  if (judged === undefined || (ids.length > 0 && !ids.includes(judged))) return undefined;
-  const mode = MODES.find(known => known === judge['mode']);
-  const logEvidence = finite(judge['logEvidence']);
-  const logNeeded = finite(judge['logNeeded']);
-  const verdict = text(judge['verdict']);
-  const sentence = text(judge['sentence']);
-  const list = Array.isArray(judge['comparisons']) ? judge['comparisons'].slice(0, COMPARISONS_MAX) : [];
+  if (judged === undefined || (text(run['id']) ?? judged) !== judged) return undefined;
+  const told = present({
+    mode: fitting(mode, judge['mode']),
+    verdict: fitting(verdict, judge['verdict']),
+    sentence: fitting(sentence, judge['sentence']),
+    logEvidence: fitting(logEvidence, judge['logEvidence']),
+    logNeeded: fitting(logNeeded, judge['logNeeded']),
+  });
+  const asksForShown = told.mode === 'compare' || told.mode === 'slo';
+  const compared = listOf(judge['comparisons'], comparisonSchema).slice(0, COMPARISONS_MAX);
   return {
-    ...(mode ? { mode } : {}),
-    ...(verdict === undefined ? {} : { verdict }),
-    ...(sentence === undefined ? {} : { sentence }),
-    ...(logEvidence === undefined ? {} : { logEvidence, odds: oddsOf(logEvidence) }),
-    ...(logNeeded === undefined ? {} : { logNeeded, oddsNeeded: oddsOf(logNeeded) }),
-    ...(mode === 'compare' || mode === 'slo' ? { logShownNeeded: Math.log(1 / beta) } : {}),
-    comparisons: listOf(list, comparisonSchema),
-    timeline: timelineOf(judge['timeline'], dispersionsOf(list)),
+    ...told,
+    ...(told.logEvidence === undefined ? {} : { odds: oddsOf(told.logEvidence) }),
+    ...(told.logNeeded === undefined ? {} : { oddsNeeded: oddsOf(told.logNeeded) }),
+    ...(asksForShown ? { logShownNeeded: Math.log(1 / beta) } : {}),
+    comparisons: compared,
+    timeline: timelineOf(judge['timeline'], dispersionsOf(compared)),
   };
 }
 
@@ -196,12 +184,32 @@ interface Dispersions {
   primary: number;
 }
 
-/** By which the counts of failures were divided, where the status says so. */
-function dispersionsOf(comparisons: readonly unknown[]): Dispersions {
-  const failures = comparisons.map(record).find(one => one['upperMs'] === undefined);
-  const given = record(failures?.['dispersion']);
-  const of = (arm: string) => Math.max(1, finite(given[arm]) ?? 1);
-  return { canary: of('canary'), primary: of('primary') };
+/** Failures first; where only latency is looked at, that is what the timeline counts. */
+function dispersionsOf(compared: ReportJudge['comparisons']): Dispersions {
+  const counted = compared.find(one => one.upperMs === undefined) ?? compared[0];
+  return { canary: dispersionBehind(counted?.canary), primary: dispersionBehind(counted?.primary) };
+}
+
+/** As far as history says, failures clump less than that. */
+const DISPERSION_MAX = 1e4;
+const HALVINGS = 40;
+
+/** By what counts were divided to give an interval as wide as this: the one that widens with it. */
+export function dispersionBehind(rate: ReportRate | undefined): number {
+  if (!rate || !(rate.total > 0)) return 1;
+  const width = rate.high - rate.low;
+  const widthAt = (dispersion: number) => {
+    const { low, high } = rateOf(rate.total, rate.failures, dispersion);
+    return high - low;
+  };
+  let [least, most] = [1, DISPERSION_MAX];
+  if (!(width > widthAt(least)) || width >= widthAt(most)) return 1;
+  for (let halving = 0; halving < HALVINGS; halving += 1) {
+    const middle = Math.sqrt(least * most);
+    if (widthAt(middle) < width) least = middle;
+    else most = middle;
+  }
+  return least;
 }
 
 /** Rows of [seconds, weight, canary total and failures, primary total and failures, logEvidence, logShown]. */

@@ -1,11 +1,11 @@
 /**
- * One played rollout as the status that the engine would leave behind: what the judge knew at each tick, thinned to what a
- * status keeps. For pictures and for tests of reports; it measures nothing.
+ * One played rollout as the `status.judge` that the engine would leave behind: the engine's own words for what the judge
+ * knew at each tick. For pictures and for tests of reports; it measures nothing.
  */
-import { type JudgeState, type JudgeTick, logMergedOf, type Verdict } from '../../analyzers/judge/judge.ts';
-import { evidenceOf } from '../../analyzers/judge/record.ts';
-import { sentenceOf } from '../../analyzers/judge/sentence.ts';
+import type { JudgeState, Step, Verdict } from '../../analyzers/judge/judge.ts';
 import { JUDGE_DEFAULTS, type JudgeSettings } from '../../analyzers/judge/settings.ts';
+import type { JudgeStatus } from '../../engine/api/status.ts';
+import { judgeFound } from '../../engine/controller/judgeStatus.ts';
 import { createRandom } from '../api/random.ts';
 import { playJudge } from './play.ts';
 import { primaryHistory, type World } from './streams.ts';
@@ -17,29 +17,19 @@ export interface StoryPlan {
   settings?: JudgeSettings;
 }
 
-/** `status.judge` of a Canary. */
-export interface Story {
-  run: string;
-  mode: 'compare' | 'slo';
-  verdict: Verdict['kind'];
-  sentence: string;
-  logEvidence: number;
-  logNeeded: number;
-  comparisons: object[];
-  timeline: number[][];
-}
-
-/** As many as a status keeps. */
-const POINTS_MAX = 60;
+/** What is told of a tick whose verdict nobody looks at any more. */
+const ON_THE_WAY: Verdict = { kind: 'hold', reason: 'NotShown' };
 
 export function storyOf(
   world: World,
   { weightsPercent, tickMs, seed, settings = JUDGE_DEFAULTS }: StoryPlan,
-): Story {
+): JudgeStatus {
   const random = createRandom(seed);
-  const timeline: number[][] = [];
+  let status: JudgeStatus | undefined;
   let last: JudgeState | undefined;
-  const played = playJudge(world, {
+  const told = (state: JudgeState, verdict: Verdict, before: JudgeStatus | undefined) =>
+    judgeFound(state, settings, verdict, stepOf(state, weightsPercent), before).status;
+  const { outcome } = playJudge(world, {
     weightsPercent,
     tickMs,
     random,
@@ -47,50 +37,18 @@ export function storyOf(
     history: primaryHistory(world, random),
     each(state) {
       last = state;
-      timeline.push(rowOf(state, weightsPercent));
+      status = told(state, ON_THE_WAY, status);
       return state;
     },
   });
-  if (!last?.progress) throw new Error('a rollout without a tick');
-  const verdict = verdictOf(played.outcome);
-  const record = evidenceOf(last, settings, stepOf(last.progress.step, weightsPercent));
-  return {
-    run: last.runId,
-    mode: settings.mode,
-    verdict: verdict.kind,
-    sentence: sentenceOf(verdict, record),
-    logEvidence: record.logEvidence,
-    logNeeded: record.logNeeded,
-    comparisons: record.comparisons,
-    timeline: thinned(timeline),
-  };
+  const ended = last && told(last, verdictOf(outcome), status);
+  if (!ended) throw new Error('a rollout without a tick');
+  return ended;
 }
 
-function rowOf(state: JudgeState, weightsPercent: readonly number[]): number[] {
-  const { progress } = state;
-  if (!progress) throw new Error('a tick before the beginning');
-  const [failures] = progress.evidence;
-  const shown = progress.evidence
-    .filter((_, index) => state.comparisons[index]?.mustBeShown)
-    .map(evidence => evidence.logShownMost);
-  return [
-    (progress.atMs - progress.startedAtMs) / 1_000,
-    weightsPercent[progress.step] ?? 0,
-    failures?.canary.total ?? 0,
-    failures?.canary.failures ?? 0,
-    failures?.primary.total ?? 0,
-    failures?.primary.failures ?? 0,
-    logMergedOf(state, progress),
-    Math.min(...shown),
-  ];
-}
-
-function stepOf(index: number, weightsPercent: readonly number[]): JudgeTick['step'] {
-  return {
-    index,
-    weightPercent: weightsPercent[index] ?? 0,
-    nextWeightPercent: weightsPercent[index + 1],
-  };
+function stepOf({ progress }: JudgeState, weightsPercent: readonly number[]): Step {
+  const index = progress?.step ?? 0;
+  return { index, weightPercent: weightsPercent[index] ?? 0, nextWeightPercent: weightsPercent[index + 1] };
 }
 
 function verdictOf(outcome: 'rollback' | 'promote' | 'inconclusive'): Verdict {
@@ -102,10 +60,4 @@ function verdictOf(outcome: 'rollback' | 'promote' | 'inconclusive'): Verdict {
     case 'inconclusive':
       return { kind: 'inconclusive', reason: 'Deadline', action: 'hold' };
   }
-}
-
-/** Evenly, with the last one. */
-function thinned(rows: readonly number[][]): number[][] {
-  const every = Math.ceil(rows.length / POINTS_MAX);
-  return rows.filter((_, index) => (rows.length - 1 - index) % every === 0);
 }
