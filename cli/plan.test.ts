@@ -166,12 +166,12 @@ describe('threshold', () => {
       ],
       ['lag', false, expect.stringContaining('has no guard')],
     ]);
-    expect((await says({ guard: { mode: 'off' } }))[0]).toEqual([
+    expect((await says({ guard: { enabled: false } }))[0]).toEqual([
       'request-success-rate',
       false,
       expect.stringContaining('the guard is off'),
     ]);
-    const off = await planned(canary({ ...flagger, judge: { guard: { mode: 'off' } } }));
+    const off = await planned(canary({ ...flagger, judge: { guard: { enabled: false } } }));
     expect(off.rules.map(({ rule }) => rule)).toEqual(['threshold', 'flagger']);
   });
 
@@ -270,14 +270,14 @@ describe('files', () => {
     expect(err).toContain(`serin: standard input: ${sentence}`);
   });
 
-  test('mean what they mean to kubectl: off is no text', async () => {
+  test('mean what they mean to kubectl: a bare off is false', async () => {
     const manifest = (off: string) =>
-      stringify(canary({ judge: { guard: { mode: 'OFF' } } }))
+      stringify(canary({ judge: { guard: { enabled: 'OFF' } } }))
         .replace('"OFF"', off)
         .replace('OFF', off);
-    const { code, err } = await run(manifest('off'), '--rps', '50');
-    expect([code, err]).toEqual([2, expect.stringContaining('spec.analysis.judge.guard.mode')]);
-    expect((await run(manifest('"off"'), '--rps', '50')).code).toBe(0);
+    const { code, err } = await run(manifest('"off"'), '--rps', '50');
+    expect([code, err]).toEqual([2, expect.stringContaining('spec.analysis.judge.guard.enabled')]);
+    expect((await run(manifest('off'), '--rps', '50')).code).toBe(0);
   });
 
   test('one that cannot be used does not hide the others', async () => {
@@ -357,6 +357,7 @@ describe('the guide', () => {
     const rows = [...table.matchAll(/^\| `([\w.]+)` \| ([^|]+) \|/gm)];
     const given = rows.map(([, field = '', text = '']) => {
       const value = text.trim().replaceAll('`', '').replace(' pp', '');
+      if (value === 'true') return { field, value: true };
       return { field, value: Number.isNaN(Number(value)) ? value : Number(value) };
     });
     const settings = (analysis: object) => {

@@ -51,7 +51,7 @@ export function subjectOf(canary: Canary, traffic: Traffic): Subject {
     bounds,
     failureShare: bounds.find(({ metric }) => metric === 'request-success-rate')?.share,
     isThresholdGiven: analysis.threshold !== undefined,
-    isGuardOff: analysis.judge?.guard?.mode === 'off',
+    isGuardOff: analysis.judge?.guard?.enabled === false,
     leftOut: asked.find(weight => !settings.steps.includes(weight)),
   };
 }

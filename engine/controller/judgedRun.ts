@@ -77,7 +77,7 @@ function boundsOf(metrics: Settings['metrics'], pods: Reading['primary']): UserB
 }
 
 /** What the judge is asked for and cannot give with the traffic that there is. */
-export function warningOf({ judge, steps }: Settings, history: PrimaryHistory): string | undefined {
+export function warningOf({ judge, steps, metrics }: Settings, history: PrimaryHistory): string | undefined {
   if (!judge) return undefined;
   const rps = paceOf(history);
   if (rps === undefined) return undefined;
@@ -91,11 +91,17 @@ export function warningOf({ judge, steps }: Settings, history: PrimaryHistory): 
     baseRate,
     dispersion: DISPERSION_PRIOR,
     tickMs: TICK_MS,
+    bound: judge.mode === 'slo' ? failureBoundOf(metrics) : undefined,
   });
   const deadlineSeconds = judge.deadlineMs / 1_000;
   if (seconds <= deadlineSeconds) return undefined;
   const needed = Number.isFinite(seconds) ? `about ${Math.round(seconds)} s` : 'for ever';
   return `At ${Number(rps.toPrecision(2))} requests a second a good release needs ${needed}, longer than the deadline of ${deadlineSeconds} s: allow a larger promotionMargin, more weight, or more time.`;
+}
+
+/** Share of requests that may fail by the user's own bounds; undefined when there is none. */
+function failureBoundOf(metrics: Settings['metrics']): number | undefined {
+  return boundsOf(metrics, undefined).find(bound => bound.metric === 'request-success-rate')?.share;
 }
 
 export function counterQueryOf(world: World, sighting: Sighting): CounterQuery {

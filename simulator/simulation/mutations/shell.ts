@@ -8,8 +8,10 @@ export const shellMutations: readonly Mutation[] = [
     edits: [
       shell(
         'controller/act.ts',
-        `async function writeStatus(world: World, sighting: Sighting, status: object): Promise<void> {`,
-        `async function writeStatus(world: World, sighting: Sighting, status: object): Promise<void> {
+        `async function writeStatus(world: World, sighting: Sighting, given: CanaryStatus): Promise<void> {
+  const status = withinBounds(given);`,
+        `async function writeStatus(world: World, sighting: Sighting, given: CanaryStatus): Promise<void> {
+  const status = withinBounds(given);
   if ((status as { phase?: string }).phase === 'Progressing' && sighting.object.status?.phase === 'Progressing') {
     const kept = { ...sighting.object, status };
     world.stores.canaries.absorb({ ...kept, metadata: { ...kept.metadata, resourceVersion: \`\${sighting.object.metadata.resourceVersion}1\` } });
