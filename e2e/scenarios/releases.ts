@@ -39,6 +39,22 @@ export function releases(stage: () => Stage): void {
     expect(weightsOf(stage(), 'bad', failed.status.run.revision)).toEqual([0, 20]);
   });
 
+  test.concurrent('bad, a minute before the next check: the guard does not wait for it', async () => {
+    const minutes = { interval: '60s', threshold: 5, stepWeights: [20, 50], metrics: [successRate] };
+    const shop = await adoptedShop(stage(), 'guarded', { analysis: minutes });
+    // Pods take a while to start: by then their Prometheus knows them, and the guard has begun.
+    await shop.release('v2', { errorPercent: 100, readyAfterMs: 4_000 });
+    const failed = await shop.phase('Failed', 50_000);
+    expect(failed.status).toMatchObject({
+      failedChecks: 0,
+      judge: { mode: 'threshold', verdict: 'rollback' },
+    });
+    expect(lastSaid(failed)).toMatchObject({ reason: 'RolledBack' });
+    // All replicas weigh the same counts: what one of them has written, the others go on from.
+    expect(failed.status.judge.comparisons[0].canary.failures).toBeGreaterThanOrEqual(10);
+    await shop.close('v2');
+  });
+
   test.concurrent('slow: rolled back on its latency', async () => {
     const shop = await adoptedShop(stage(), 'slow', { analysis: { ...analysis, metrics: [duration] } });
     await shop.release('v2', { latencyMs: 1_000 });

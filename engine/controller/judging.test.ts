@@ -150,15 +150,24 @@ describe('a guard', () => {
 
   test('looks a little after the next sample, and every 2 s when it is late', async () => {
     const { service, look, after, clock } = setUp(guarded);
-    // Sampled every 10 s, 1 s ago.
-    service.samples(() => START_MS + Math.floor((clock.now() - START_MS + 9_000) / 10_000) * 10_000 - 9_000);
+    const sampledEvery = (ms: number) => () =>
+      START_MS + Math.floor((clock.now() - START_MS) / ms) * ms - 500;
+    service.samples(sampledEvery(4_000));
     expect((await look())?.nextMs).toBe(2_000);
-    for (let count = 0; count < 5; count++) await after(2_000);
-    expect((await look())?.nextMs).toBe(1_250);
-    expect((await after(1_250))?.nextMs).toBe(10_000);
-    // The scrape is late.
-    service.samples(() => START_MS + 11_000);
-    expect((await after(10_000))?.nextMs).toBe(2_000);
+    expect((await after(2_000))?.nextMs).toBe(2_000);
+    // A new sample: the next one is due 4 s after it.
+    expect((await after(2_000))?.nextMs).toBe(3_750);
+    // A look that came late has missed some, and knows it.
+    expect((await after(12_500))?.nextMs).toBe(2_000 + 1_250);
+    service.samples(() => START_MS);
+    expect((await after(4_000))?.nextMs).toBe(2_000);
+  });
+
+  test('does not wait for a scrape that comes once a minute: another replica may know better', async () => {
+    const { service, look, after, clock } = setUp(guarded);
+    service.samples(() => START_MS + Math.floor((clock.now() - START_MS) / 60_000) * 60_000 - 500);
+    await look();
+    expect((await after(60_000))?.nextMs).toBe(5_000);
   });
 
   test('a retry begins with what its pods have answered before', async () => {

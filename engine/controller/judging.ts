@@ -48,9 +48,8 @@ export interface Judging {
 
 /** No scrape is quicker, and nobody is hurt much in that time. */
 const LOOK_MS_MIN = 2_000;
-/** The pace while nobody has said at which pace new data comes. */
+/** The pace while nobody has said at which pace new data comes, and never slower: another replica may know better. */
 const LOOK_MS = 5_000;
-const LOOK_MS_MAX = 15_000;
 /** A sample is there a little after it was taken. */
 const LAG_MS = 250;
 /** All canaries together: with more than twice as many under analysis each of them is looked at more rarely. */
@@ -84,6 +83,8 @@ interface Memory {
   newDataAt: number;
   nextMs: number;
   sampledAtMs: number | undefined;
+  /** Between two samples, the shortest so far. */
+  periodMs: number;
 }
 
 export function createJudging({ world, countersOf, baselineMs = BASELINE_MS }: JudgingOptions): Judging {
@@ -315,6 +316,7 @@ function emptyMemory(runId: string, kind: Judged['kind'], at: number): Memory {
     newDataAt: at,
     nextMs: 0,
     sampledAtMs: undefined,
+    periodMs: Number.POSITIVE_INFINITY,
   };
 }
 
@@ -342,6 +344,8 @@ function untilSample(
   const before = memory.sampledAtMs;
   memory.sampledAtMs = sampledAtMs;
   if (before === undefined || sampledAtMs <= before) return LOOK_MS_MIN;
-  const expectedMs = 2 * sampledAtMs - before - reading.atMs + LAG_MS;
-  return Math.max(LOOK_MS_MIN, Math.min(LOOK_MS_MAX, expectedMs));
+  // Looks that came late have missed samples: the shortest time between two is nearest to the truth.
+  memory.periodMs = Math.min(memory.periodMs, sampledAtMs - before);
+  const expectedMs = sampledAtMs + memory.periodMs - reading.atMs + LAG_MS;
+  return Math.max(LOOK_MS_MIN, Math.min(LOOK_MS, expectedMs));
 }
