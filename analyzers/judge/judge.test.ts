@@ -71,6 +71,27 @@ describe('verdicts', () => {
     expect(stale.tick({ ok: 0 }, { ok: 225 })).toEqual({ kind: 'rollback', reason: 'Regression' });
   });
 
+  test('counters.scrapedInTurn: arms that are never scraped between the same two looks lose no evidence', () => {
+    const outage = rollout();
+    expect(outage.tick({ ok: 0, failed: 25 }, { ok: 0 }, FIRST, 2_000).kind).toBe('hold');
+    expect(outage.tick({ ok: 0 }, { ok: 225 }, FIRST, 3_000).kind).toBe('rollback');
+    const [inTurn, atOnce] = [rollout(), rollout()];
+    for (let tick = 0; tick < 60; tick += 1) {
+      inTurn.tick({ ok: 48, failed: 2 }, { ok: 0 }, FIRST, 2_000);
+      inTurn.tick({ ok: 0 }, { ok: 450 }, FIRST, 3_000);
+      atOnce.tick({ ok: 48, failed: 2 }, { ok: 450 });
+    }
+    expect(inTurn.state()).toEqual(atOnce.state());
+  });
+
+  test('counters.silentArm: an arm without requests is waited for, but not for ever', () => {
+    const silent = rollout();
+    for (let tick = 0; tick < 11; tick += 1) silent.tick({ ok: 0, failed: 1 }, { ok: 0 });
+    expect(silent.state().progress?.evidence[0]?.canary.total).toBe(0);
+    silent.tick({ ok: 0, failed: 1 }, { ok: 0 });
+    expect(silent.state().progress?.evidence[0]?.canary.total).toBe(12);
+  });
+
   test('counters.duplicateTimestamp: the same evaluation twice is one reading', () => {
     const twice = rollout();
     twice.tick({ ok: 24, failed: 1 }, { ok: 225 });

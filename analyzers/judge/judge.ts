@@ -103,6 +103,9 @@ export function startJudge({ runId, settings, history, bounds }: JudgeStart): Ju
   return { runId, ...comparisonsOf(settings, history, bounds ?? []), progress: undefined };
 }
 
+/** As rarely as most people let pods be scraped; an arm that is silent for longer has no requests. */
+const ONE_SIDED_MS_MAX = 60_000;
+
 /** Never throws on what a provider may answer. A tick that cannot be used changes nothing, and the next one carries it. */
 export function judgeTick(
   state: JudgeState,
@@ -118,7 +121,24 @@ export function judgeTick(
   }
   if (!(atMs > progress.atMs)) return { state, verdict: { kind: 'hold', reason: 'NoNewData' } };
   const counted = countedBetween(progress.counters, { canary, primary }, state.boundsMs, progress.atMs);
+  if (isOneSided(state, tick.step, counted) && atMs - progress.atMs < ONE_SIDED_MS_MAX) {
+    const waiting = atStep(progress, tick.step);
+    return {
+      state: waiting === progress ? state : { ...state, progress: waiting },
+      verdict: verdictOf(state, waiting, settings, tick.step),
+    };
+  }
   return judgeCounted(state, settings, { ...tick, atMs, counted });
+}
+
+/**
+ * Each pod is scraped at a moment of its own, so that a reading may hold the news of one arm alone, and the next one that
+ * of the other. Nothing can be compared in either, while both together can: the next reading carries this one. Whether
+ * it does depends on how much was counted and never on how it ended, so that bets stay fair.
+ */
+function isOneSided({ comparisons }: JudgeState, { weightPercent }: Step, counted: Counted): boolean {
+  const isCompared = comparisons.some(({ bound }) => bound === undefined);
+  return isCompared && weightPercent > 0 && counted.canary.total > 0 !== counted.primary.total > 0;
 }
 
 export interface CountedTick extends Omit<JudgeTick, 'reading'> {
