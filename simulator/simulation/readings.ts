@@ -31,6 +31,8 @@ export interface Readings {
    * counted in all by then: they may have been born since.
    */
   since(view: CanaryView, fromMs: number): Stretch[];
+  /** How often at or after this moment an engine was told nothing that could be compared, or nothing new. */
+  unread(view: CanaryView, fromMs: number): number;
 }
 
 /** Of one pod, cumulative; what is no number is left out, and counted when it is one again. */
@@ -54,23 +56,36 @@ interface Reading {
 
 /** An hour, of two engines that look every two seconds. */
 const READINGS_MAX = 4_000;
+const UNREAD_MAX = 500;
 const NOTHING: Tally = { total: 0, failed: 0, slow: BOUNDS_MS.map(() => 0) };
 
 export function createReadings(): Readings {
   const heard = new Map<CanaryView, Reading[]>();
+  const unread = new Map<CanaryView, number[]>();
+
+  function isMissing(known: readonly Reading[], { answer }: Told): boolean {
+    if (answer.kind !== 'reading') return true;
+    const { atMs, canary, primary } = answer.reading;
+    return !canary || !primary || known.some(one => one.atMs === atMs);
+  }
+
   return {
-    hear({ engine, atMs: toldAtMs, answer }, view) {
+    hear(told, view) {
+      const { engine, atMs: toldAtMs, answer } = told;
+      const known = heard.get(view) ?? [];
+      heard.set(view, known);
+      if (isMissing(known, told))
+        unread.set(view, [...(unread.get(view) ?? []).slice(-UNREAD_MAX), toldAtMs]);
       if (answer.kind !== 'reading') return;
       const { atMs, canary, primary } = answer.reading;
       if (!canary || !primary) return;
-      const known = heard.get(view) ?? [];
-      heard.set(view, known);
       const reading = { engine, toldAtMs, atMs, canary: podsOf(canary), primary: podsOf(primary) };
       // A process that was frozen is told late.
       const position = known.findLastIndex(one => one.atMs <= atMs) + 1;
       known.splice(position, 0, reading);
       if (known.length > READINGS_MAX) known.splice(0, READINGS_MAX / 2);
     },
+    unread: (view, fromMs) => (unread.get(view) ?? []).filter(atMs => atMs >= fromMs).length,
     since: (view, fromMs) => stretchesOf((heard.get(view) ?? []).filter(one => one.toldAtMs >= fromMs)),
   };
 }

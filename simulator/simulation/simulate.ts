@@ -205,6 +205,7 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
     accountant,
     verdicts: stage.verdicts,
     readings: stage.readings,
+    behaviourOf: (canary, version) => deeds.behaviourOf(canary, version),
     settledSinceMs: () => state.settledSinceMs,
     calmSinceMs: () => Math.max(state.troubledUntilMs, engines.awakeSinceMs()),
     clockSpreadMs: engines.clockSpreadMs,

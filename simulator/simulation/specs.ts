@@ -42,6 +42,12 @@ const whole =
   chance =>
     chance.whole(least, most);
 
+/** Percent, or a probability: small ones are as likely as large ones. */
+const small =
+  (least: number, most: number): Draw =>
+  chance =>
+    Number((least * (most / least) ** chance.next()).toPrecision(2));
+
 const HINTS: Readonly<Record<string, Hint>> = {
   'spec.provider': { draw: () => 'smi:v1alpha2' },
   'spec.targetRef': {
@@ -76,6 +82,23 @@ const HINTS: Readonly<Record<string, Hint>> = {
   'spec.analysis.onStalled': { likelihood: 0.5 },
   'spec.analysis.metrics': { likelihood: 0.9, draw: metrics },
   'spec.analysis.alerts[].providerRef': { draw: () => ({ name: RECEIVER_NAME }) },
+  'spec.analysis.judge': { likelihood: 0.6 },
+  'spec.analysis.judge.mode': { likelihood: 0.9 },
+  'spec.analysis.judge.alpha': { likelihood: 0.4, draw: small(1e-6, 0.2) },
+  'spec.analysis.judge.beta': { likelihood: 0.4, draw: small(1e-3, 0.2) },
+  'spec.analysis.judge.regression': { likelihood: 0.3, draw: chance => chance.pick([0, 0.1, 1, 5]) },
+  'spec.analysis.judge.promotionMargin': { likelihood: 0.6, draw: small(0.5, 20) },
+  'spec.analysis.judge.budget': { likelihood: 0.3, draw: small(0.2, 20) },
+  // The rest is too long to wait for: a minute, an hour, five minutes.
+  'spec.analysis.judge.minDwell': { likelihood: 0.9, draw: seconds(1, 30) },
+  'spec.analysis.judge.deadline': { likelihood: 1, draw: seconds(10, 400) },
+  'spec.analysis.judge.onDeadline': { likelihood: 0.7 },
+  'spec.analysis.judge.warmUp': { likelihood: 0.8, draw: seconds(1, 20) },
+  'spec.analysis.judge.noTrafficTimeout': { likelihood: 0.9, draw: seconds(10, 200) },
+  'spec.analysis.judge.guard': { likelihood: 0.4 },
+  'spec.analysis.judge.guard.alpha': { likelihood: 0.4, draw: small(1e-6, 0.1) },
+  'spec.analysis.judge.guard.requests': { likelihood: 0.5, draw: whole(1, 60) },
+  'spec.analysis.judge.guard.evaluations': { likelihood: 0.5, draw: whole(1, 4) },
   'spec.analysis.primaryReadyThreshold': { draw: whole(0, 100) },
   'spec.analysis.canaryReadyThreshold': { draw: whole(0, 100) },
 };
@@ -119,10 +142,14 @@ function drawNode(chance: Chance, names: SpecNames, node: JsonSchema, path: stri
       const length = chance.whole(Math.max(1, Number(node['minItems'] ?? 0)), Math.max(1, most));
       return Array.from({ length }, () => drawNode(chance, names, node.items ?? {}, `${path}[]`));
     }
-    case 'integer':
-    case 'number': {
+    case 'integer': {
       const least = Number(node['minimum'] ?? 0);
       return chance.whole(least, Math.min(Number(node['maximum'] ?? 100), least + 100));
+    }
+    case 'number': {
+      const least = Number(node['minimum'] ?? 0);
+      const most = Math.min(Number(node['maximum'] ?? 100), least + 100);
+      return Math.max(least, Number((least + chance.next() * (most - least)).toPrecision(3)));
     }
     case 'boolean':
       return chance.happens(0.5);

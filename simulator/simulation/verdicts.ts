@@ -3,6 +3,7 @@
  * with the engine's. A batch is all metrics of one check; it passes, fails or leaves the question open.
  */
 import type { Json } from '../api/json.ts';
+import { checkedMetricsOf } from './checkers/reading.ts';
 import type { Answer } from './metricsSource.ts';
 import type { CanaryView } from './witness.ts';
 
@@ -48,7 +49,7 @@ export function verdictOn(metric: Json, analysis: Json, answer: Answer): Verdict
 
 /** Undefined while answers are missing. */
 function verdictOf(spec: Json, answers: ReadonlyMap<string, Answer>): Verdict | undefined {
-  const metrics: Json[] = spec.analysis?.metrics ?? [];
+  const metrics = checkedMetricsOf(spec);
   if (metrics.some(metric => !answers.has(metric.name))) return undefined;
   const verdicts = metrics.map(metric => verdictOn(metric, spec.analysis, answers.get(metric.name)!));
   if (verdicts.includes('fail')) return 'fail';

@@ -6,7 +6,7 @@ import type { Json } from '../../api/json.ts';
 import type { Hand } from '../hands.ts';
 import type { CanaryView, RouteView, StatusView } from '../witness.ts';
 import type { Rule, Scene } from './checker.ts';
-import { knownSince, routeWrite, specsSince } from './reading.ts';
+import { checkedMetricsOf, knownSince, routeWrite, specsSince } from './reading.ts';
 
 export const cause: Rule = {
   name: 'cause',
@@ -81,7 +81,7 @@ function untrue(
 }
 
 function hasNoMetrics(specs: readonly Json[]): boolean {
-  return specs.some(spec => (spec.analysis?.metrics ?? []).length === 0);
+  return specs.some(spec => checkedMetricsOf(spec).length === 0);
 }
 
 function unpassed(

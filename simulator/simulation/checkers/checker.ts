@@ -8,7 +8,7 @@ import type { Call } from '../calls.ts';
 import type { Told } from '../counterSource.ts';
 import type { Hand } from '../hands.ts';
 import type { Answer } from '../metricsSource.ts';
-import type { Plan } from '../plan.ts';
+import type { Behaviour, Plan } from '../plan.ts';
 import type { Readings } from '../readings.ts';
 import type { Verdicts } from '../verdicts.ts';
 import type { CanaryView, Witness } from '../witness.ts';
@@ -30,6 +30,8 @@ export interface Scene {
   accountant: Accountant;
   verdicts: Verdicts;
   readings: Readings;
+  /** How the pods of a version behave; undefined for one that nobody has released. */
+  behaviourOf(canary: number, version: string): Behaviour | undefined;
   /** Since when nothing has struck and at least one engine has been awake; Infinity while something is amiss. */
   calmSinceMs(): number;
   /** Since when every canary has settled, after the restless time; Infinity before. */

@@ -2,11 +2,19 @@
 import type { Json } from '../../api/json.ts';
 import type { Hand } from '../hands.ts';
 import type { Answer } from '../metricsSource.ts';
-import type { Verdicts } from '../verdicts.ts';
 import type { CanaryView, RouteView } from '../witness.ts';
 import type { Rule, Scene } from './checker.ts';
+import { mayFollow } from './deadline.ts';
 import { unfounded } from './evidence.ts';
-import { isAnalysing, knownSince, routeWrite, runOf, specsSince, versionOf } from './reading.ts';
+import {
+  isAnalysing,
+  knownSince,
+  routeWrite,
+  runOf,
+  specsSince,
+  unreadChecks,
+  versionOf,
+} from './reading.ts';
 
 /** A take-away may rest on what was true when its first try began. */
 const LOWERING_MS = 60_000;
@@ -34,9 +42,7 @@ function untrue(scene: Scene, view: CanaryView, after: RouteView, hand: Hand): s
   const sinceMs = view.runSinceMs.get(after.run) ?? scene.startMs;
   switch (after.end) {
     case 'failed':
-      if (view.status.held(fromMs, status => status.phase === 'Promoting')) return undefined;
-      if (view.status.held(fromMs, status => isContestedAnew(status))) return undefined;
-      return hasFailed(scene.verdicts, view, sinceMs, specs) && isHarmless(scene, view, sinceMs);
+      return withoutEvidence(scene, view, after, hand) && isHarmless(scene, view, sinceMs);
     case 'unready':
       if (view.endpoints.canary.held(fromMs, count => count === 0)) return undefined;
       return isLate(scene, specs, sinceMs) ? undefined : 'the canary had ready endpoints';
@@ -60,18 +66,35 @@ function untrue(scene: Scene, view: CanaryView, after: RouteView, hand: Hand): s
   }
 }
 
+/** Why a run that has failed was ended by nothing else than evidence; undefined when something else may be the reason. */
+export function withoutEvidence(
+  scene: Scene,
+  view: CanaryView,
+  after: RouteView,
+  hand: Hand,
+): string | undefined {
+  const fromMs = knownSince(view, hand) - LOWERING_MS;
+  const specs = specsSince(view, fromMs);
+  const sinceMs = view.runSinceMs.get(after.run) ?? scene.startMs;
+  if (view.status.held(fromMs, status => status.phase === 'Promoting')) return undefined;
+  if (view.status.held(fromMs, status => isContestedAnew(status))) return undefined;
+  if (specs.some(spec => mayFollow(scene, view, { sinceMs }, spec, 'rollback'))) return undefined;
+  return hasFailed(scene, view, sinceMs, specs);
+}
+
 function hasFailed(
-  verdicts: Verdicts,
+  scene: Scene,
   view: CanaryView,
   sinceMs: number,
   specs: readonly Json[],
 ): string | undefined {
-  const batches = verdicts.batchesSince(view, sinceMs - 1_000);
-  const failed = batches.filter(batch => batch.verdicts.has('fail')).length;
+  const batches = scene.verdicts.batchesSince(view, sinceMs - 1_000);
+  const unread = unreadChecks(scene, view, sinceMs, specs);
+  const failed = batches.filter(batch => batch.verdicts.has('fail')).length + unread.failed;
   const needed = Math.min(...specs.map(spec => Math.max(1, spec.analysis?.threshold ?? 1)));
   if (failed >= needed) return undefined;
   // A budget counts checks without an answer, whatever the policy for them was when they were made.
-  const open = batches.filter(batch => [...batch.answers.values()].some(isOpen)).length;
+  const open = batches.filter(batch => [...batch.answers.values()].some(isOpen)).length + unread.open;
   const mayStall = specs.some(
     ({ analysis }) =>
       analysis?.onStalled === 'rollback' &&

@@ -59,6 +59,63 @@ export function unfounded(stretches: readonly Stretch[], spec: Json): string | u
   return enough(mostAbove(stretches, regression / 100), alpha, 'above the primary');
 }
 
+/** What a step rests on at least. */
+export interface Shown {
+  /** Highest probability that a canary at the margin gets more traffic. */
+  beta: number;
+  /** Share of failures in excess that has to be excluded. */
+  margin: number;
+}
+
+/** The most lenient that this spec can be read. @param nextWeight percent; undefined: the promotion */
+export function shownOf(spec: Json, nextWeight: number | undefined): Shown {
+  const { beta = 0.05, promotionMargin = 1, budget = 1 } = spec.analysis?.judge ?? {};
+  const ofStep = nextWeight === undefined ? 0 : budget / nextWeight;
+  return { beta, margin: Math.max(promotionMargin / 100, ofStep) };
+}
+
+/** Why these counts are not enough for a step of this spec; undefined when they are. */
+export function unshown(
+  stretches: readonly Stretch[],
+  spec: Json,
+  { beta, margin }: Shown,
+): string | undefined {
+  const needed = Math.log(1 / beta);
+  const mosts =
+    judgeModeOf(spec) === 'slo'
+      ? boundsOf(spec).map(bound => mostWithin(stretches, bound, margin))
+      : [mostBelow(stretches, margin)];
+  const least = Math.min(...mosts);
+  return least >= needed - 1e-6
+    ? undefined
+    : `counters show ${least.toFixed(2)} that the canary is not worse by ${margin}, and ${needed.toFixed(2)} is needed`;
+}
+
+function mostWithin(stretches: readonly Stretch[], { share, count }: Bound, margin: number): number {
+  return stretches.reduce((sum, { canary }) => {
+    const of = canary.total === 0 ? 1 : count(canary) / canary.total;
+    return of < share + margin ? sum + canary.total * divergence(of, Math.min(1, share + margin)) : sum;
+  }, 0);
+}
+
+/** As `mostAbove`, of the opposite: the canary is above the primary by `margin` or more. */
+function mostBelow(stretches: readonly Stretch[], margin: number): number {
+  return stretches.reduce((sum, { canary, primary }) => sum + lack(canary, primary, margin), 0);
+}
+
+function lack(canary: Tally, primary: Tally, margin: number): number {
+  if (canary.total === 0) return 0;
+  const ofCanary = canary.failed / canary.total;
+  const ofPrimary = primary.total === 0 ? Math.max(0, ofCanary - margin) : primary.failed / primary.total;
+  if (ofCanary >= ofPrimary + margin) return 0;
+  return least(
+    Math.max(0, ofCanary - margin),
+    ofPrimary,
+    p =>
+      canary.total * divergence(ofCanary, Math.min(1, p + margin)) + primary.total * divergence(ofPrimary, p),
+  );
+}
+
 function enough(most: number, alpha: number, what: string): string | undefined {
   const needed = Math.log(1 / alpha);
   return most >= needed - 1e-6
@@ -108,8 +165,8 @@ function mostAbove(stretches: readonly Stretch[], offset: number): number {
   return Math.max(sumOf(failed, offset), ...slow);
 }
 
-/** Bisection steps: the rate to 10^-12. */
-const STEPS = 40;
+/** Each leaves two thirds: the rate to 10^-8. */
+const STEPS = 45;
 
 /** `min over p of n_C KL(x_C/n_C, p + offset) + n_P KL(x_P/n_P, p)`: convex in p, least between the two shares. */
 function excess(canary: Tally, primary: Tally, count: Count, offset: number): number {
@@ -117,9 +174,16 @@ function excess(canary: Tally, primary: Tally, count: Count, offset: number): nu
   const ofCanary = count(canary) / canary.total;
   const ofPrimary = primary.total === 0 ? ofCanary - offset : count(primary) / primary.total;
   if (ofCanary <= ofPrimary + offset) return 0;
-  const at = (p: number) =>
-    canary.total * divergence(ofCanary, p + offset) + primary.total * divergence(ofPrimary, p);
-  let [low, high] = [ofPrimary, ofCanary - offset];
+  return least(
+    ofPrimary,
+    ofCanary - offset,
+    p => canary.total * divergence(ofCanary, p + offset) + primary.total * divergence(ofPrimary, p),
+  );
+}
+
+/** Least value of a convex function between two points. */
+function least(from: number, to: number, at: (p: number) => number): number {
+  let [low, high] = [from, to];
   for (let step = 0; step < STEPS; step++) {
     const [a, b] = [low + (high - low) / 3, high - (high - low) / 3];
     if (at(a) < at(b)) high = b;

@@ -6,7 +6,8 @@ import type { Json } from '../../api/json.ts';
 import type { Hand } from '../hands.ts';
 import type { CanaryView } from '../witness.ts';
 import type { Rule } from './checker.ts';
-import { knownSince, lastStepOf, specsSince, statusWrite, versionOf } from './reading.ts';
+import { mayFollow } from './deadline.ts';
+import { checkedMetricsOf, knownSince, lastStepOf, specsSince, statusWrite, versionOf } from './reading.ts';
 
 export const promotion: Rule = {
   name: 'promotion',
@@ -18,12 +19,14 @@ export const promotion: Rule = {
       if (view.commands.some(one => one.verb === 'promote' && one.revision === revision)) return undefined;
       const specs = specsSince(view, knownSince(view, hand));
       if (specs.some(spec => spec.skipAnalysis)) return undefined;
+      const sinceMs = view.runSinceMs.get(status.run?.id) ?? scene.startMs;
+      if (specs.some(spec => mayFollow(scene, view, { sinceMs }, spec, 'promote'))) return undefined;
       // Somebody else may have lowered it since, and not yet been heard of.
       const known = [view.route.current(), ...view.route.during(knownSince(view, hand))];
       const weight = Math.max(...known.map(route => route.canaryWeight));
       const needed = Math.min(...specs.map(lastStepOf));
       if (weight < needed) return `the canary has ${weight} % and the last step is ${needed} %`;
-      if (specs.some(spec => (spec.analysis?.metrics ?? []).length === 0)) return undefined;
+      if (specs.some(spec => checkedMetricsOf(spec).length === 0)) return undefined;
       const batches = scene.verdicts.batchesSince(view, view.epoch.sinceMs());
       if (batches.some(batch => batch.verdicts.has('pass'))) return undefined;
       return `no check has passed at ${weight} % (${batches.flatMap(batch => [...batch.verdicts]).join(', ') || 'none was made'})`;

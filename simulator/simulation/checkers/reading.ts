@@ -2,6 +2,7 @@
 import type { StoreChange } from '../../api/inprocess.ts';
 import type { Json } from '../../api/json.ts';
 import type { Hand } from '../hands.ts';
+import type { Scene } from './checker.ts';
 import { type CanaryView, routeViewOf, type RouteView } from '../witness.ts';
 
 /** From an event to the cache that shows it, when nothing is wrong; and rounding. */
@@ -84,29 +85,74 @@ export function intervalMsOf(spec: Json): number {
   return durationMsOf(spec.analysis?.interval, 60_000);
 }
 
+/** Weights of a canary in percent, one for each step. */
+export function stepsOf(spec: Json): number[] {
+  const { iterations, stepWeight, stepWeights, maxWeight } = spec.analysis ?? {};
+  if (iterations > 0) return [100];
+  const most: number = maxWeight > 0 ? maxWeight : 100;
+  const listed: number[] =
+    stepWeight === undefined
+      ? (stepWeights ?? [most])
+      : [...Array.from({ length: Math.floor(most / stepWeight) }, (_one, at) => (at + 1) * stepWeight), most];
+  const steps = [...new Set(listed.map(weight => Math.min(weight, most)))];
+  // At 100 nothing is left to compare with.
+  const below = steps.filter(weight => weight < 100);
+  return isComparedWith(spec, below) ? below : steps;
+}
+
 /** The last weight of a canary that passes every step. */
 export function lastStepOf(spec: Json): number {
-  const { iterations, stepWeight, stepWeights, maxWeight } = spec.analysis ?? {};
-  if (iterations > 0) return 100;
-  const most = maxWeight > 0 ? maxWeight : 100;
-  if (stepWeight !== undefined) return most;
-  return Math.min(most, Math.max(...(stepWeights ?? [most])));
+  return stepsOf(spec).at(-1)!;
+}
+
+function isComparedWith(spec: Json, stepsBelow100: readonly number[]): boolean {
+  const { judge, threshold, metrics, iterations } = spec.analysis ?? {};
+  if (judge?.mode) return judge.mode === 'compare';
+  const hasOwn = threshold !== undefined || (metrics ?? []).length > 0 || iterations !== undefined;
+  return !hasOwn && stepsBelow100.length > 0;
 }
 
 /** How a canary is judged, as the description of `analysis.judge.mode` says. */
 export function judgeModeOf(spec: Json): 'threshold' | 'compare' | 'slo' {
-  const { judge, threshold, metrics, iterations } = spec.analysis ?? {};
-  if (judge?.mode) return judge.mode;
-  const hasOwn = threshold !== undefined || (metrics ?? []).length > 0 || iterations !== undefined;
-  return hasOwn || firstStepOf(spec) >= 100 ? 'threshold' : 'compare';
+  const { mode = 'threshold' } = spec.analysis?.judge ?? {};
+  if (mode === 'slo') return mode;
+  return isComparedWith(
+    spec,
+    stepsOf(spec).filter(weight => weight < 100),
+  )
+    ? 'compare'
+    : 'threshold';
 }
 
-/** The first weight of a canary. */
-export function firstStepOf(spec: Json): number {
-  const { iterations, stepWeight, stepWeights, maxWeight } = spec.analysis ?? {};
-  if (iterations > 0) return 100;
-  return Math.min(maxWeight > 0 ? maxWeight : 100, stepWeight ?? stepWeights?.[0] ?? 100);
+/** Judged by evidence at each step, not by thresholds. */
+export function isJudged(spec: Json): boolean {
+  return judgeModeOf(spec) !== 'threshold';
 }
+
+/** Metrics that are compared with their bounds at each check. With slo the judge has the built-in ones. */
+export function checkedMetricsOf(spec: Json): Json[] {
+  const metrics: Json[] = spec.analysis?.metrics ?? [];
+  return judgeModeOf(spec) === 'slo' ? metrics.filter(one => !BUILT_IN.has(one.name)) : metrics;
+}
+
+/** Checks that one reading may stand for: it is looked at again after 15 s at the latest, and checks are 10 s apart. */
+const CHECKS_OF_READING = 2;
+
+/** Counters that could not be read are a check without a value where a judge asks for them, with the policies of such. */
+export function unreadChecks(
+  scene: Scene,
+  view: CanaryView,
+  sinceMs: number,
+  specs: readonly Json[],
+): { failed: number; open: number } {
+  const judged = specs.filter(isJudged).map(spec => spec.analysis);
+  if (judged.length === 0) return { failed: 0, open: 0 };
+  const unread = CHECKS_OF_READING * scene.readings.unread(view, sinceMs - 1_000);
+  const isFailure = judged.some(({ onNoData, onError }) => onNoData === 'fail' || onError === 'fail');
+  return { failed: isFailure ? unread : 0, open: unread };
+}
+
+const BUILT_IN: ReadonlySet<string> = new Set(['request-success-rate', 'request-duration']);
 
 const ANALYSING: ReadonlySet<string> = new Set(['Progressing', 'Waiting', 'WaitingPromotion']);
 

@@ -15,8 +15,10 @@ import { promotion } from './promotion.ts';
 import { reaction } from './reaction.ts';
 import { readiness } from './readiness.ts';
 import { revision } from './revision.ts';
+import { shown } from './shown.ts';
 import { size } from './size.ts';
 import { storm } from './storm.ts';
+import { unharmed } from './unharmed.ts';
 import { users } from './users.ts';
 import { weights } from './weights.ts';
 
@@ -34,6 +36,8 @@ export const RULES: readonly Rule[] = [
   binding,
   counting,
   ending,
+  shown,
+  unharmed,
   holds,
   users,
   reaction,
