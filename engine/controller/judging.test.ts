@@ -170,6 +170,16 @@ describe('a guard', () => {
     expect((await after(60_000))?.nextMs).toBe(5_000);
   });
 
+  test('a look that came late does not slow down those after it', async () => {
+    const { service, look, after, clock } = setUp(guarded);
+    service.samples(() => Math.floor(clock.now() / 2_000) * 2_000);
+    await look();
+    for (let count = 0; count < 5; count++) await after(2_250);
+    // The engine was held up.
+    expect((await after(9_000))?.nextMs).toBeLessThanOrEqual(2_250);
+    expect((await after(2_250))?.nextMs).toBeLessThanOrEqual(2_250);
+  });
+
   test('a retry begins with what its pods have answered before', async () => {
     const { service, look, after, seen } = setUp(guarded);
     seen.status = { ...seen.status, run: { ...seen.status.run!, id: 'r2.2.retry-1' } };
