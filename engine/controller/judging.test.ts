@@ -67,6 +67,7 @@ function setUp(settings: Partial<Settings>) {
   const world = { clock, stores } as unknown as World;
   const create = () => createJudging({ world: () => world, countersOf: () => service.reader });
   const status: CanaryStatus = {
+    phase: 'Progressing',
     run: { id: 'r2.2', revision: 'r2', generation: 2, startedAt: '2026-01-01T00:00:00Z' },
   };
   const seen = { weight: 10, epoch: 7, status };
@@ -168,6 +169,18 @@ describe('a guard', () => {
     service.samples(() => START_MS + Math.floor((clock.now() - START_MS) / 60_000) * 60_000 - 500);
     await look();
     expect((await after(60_000))?.nextMs).toBe(5_000);
+  });
+
+  test('looks once before there is traffic, and not while the run is promoted', async () => {
+    const { service, look, after, seen } = setUp(guarded);
+    seen.weight = 0;
+    await look();
+    const reads = service.reads();
+    expect(await after(20_000)).toBeUndefined();
+    seen.weight = 10;
+    seen.status = { ...seen.status, phase: 'Promoting' };
+    expect(await after(20_000)).toBeUndefined();
+    expect([service.reads(), service.histories()]).toEqual([reads, 1]);
   });
 
   test('a look that came late does not slow down those after it', async () => {
@@ -449,6 +462,7 @@ test('many canaries together are looked at more rarely', async () => {
         now: clock.now(),
         settings: { steps: [10, 50], metrics: [SUCCESS], intervalMs: 10_000, ...guarded },
         status: {
+          phase: 'Progressing',
           run: { id: `${name}.2`, revision: name, generation: 2, startedAt: '2026-01-01T00:00:00Z' },
         },
         route: { canaryWeight: 10, stamp: { epoch: 1 } },

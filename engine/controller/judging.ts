@@ -117,11 +117,15 @@ export function createJudging({ world, countersOf, baselineMs = BASELINE_MS }: J
 
   async function look(key: string, sighting: Sighting, signal: AbortSignal): Promise<Evidence | undefined> {
     const { observation, canary } = sighting;
-    if (!observation.settings.judge && !observation.settings.guard) return undefined;
+    const { settings, status, route } = observation;
+    // While a run is promoted no decision asks for evidence, and its memory is gone.
+    if ((!settings.judge && !settings.guard) || !isJudgedIn(status.phase)) return undefined;
     const reader = countersOf(canary.spec.metricsServer);
     if (!reader) return undefined;
     const memory = memoryOf(key, observation);
-    const epoch = observation.route?.stamp.epoch ?? 0;
+    // A guard that has begun sees nothing new without traffic.
+    if (!settings.judge && memory.state && (route?.canaryWeight ?? 0) === 0) return undefined;
+    const epoch = route?.stamp.epoch ?? 0;
     const leftMs = memory.lookedAt + memory.nextMs - now();
     // A clock that was set back would hold it for as long.
     if (memory.last && leftMs > 0 && leftMs <= memory.nextMs) return again(memory.last, epoch, leftMs);
