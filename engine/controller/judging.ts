@@ -23,6 +23,7 @@ import {
 } from './judgedRun.ts';
 import { type Found, guardFound, judgeFound } from './judgeStatus.ts';
 import type { Sighting } from './observe.ts';
+import { createTurns, type Turn } from './turns.ts';
 import type { World } from './world.ts';
 
 export interface JudgingOptions {
@@ -52,10 +53,10 @@ const LOOK_MS_MIN = 2_000;
 const LOOK_MS = 5_000;
 /** A sample is there a little after it was taken. */
 const LAG_MS = 250;
-/** All canaries together: with more than twice as many under analysis each of them is looked at more rarely. */
-const LOOKS_PER_SECOND_MAX = 20;
-/** Canaries that were looked at so lately count as being under analysis. */
-const UNDER_ANALYSIS_MS = 30_000;
+/** Of all canaries together: with more than twice as many under analysis each of them is looked at more rarely. */
+const QUERIES_PER_SECOND_MAX = 20;
+/** The history and a first reading. */
+const QUERIES_OF_FIRST_LOOK = 2;
 const LOOK_DEADLINE_MS = 5_000;
 /** Without a history the primary is looked at for so long before the first step. */
 const BASELINE_MS = 60_000;
@@ -80,6 +81,7 @@ interface Memory {
   last: { evidence: Evidence; epoch: number } | undefined;
   /** By the engine's clock. */
   lookedAt: number;
+  turn: Turn;
   newDataAt: number;
   nextMs: number;
   sampledAtMs: number | undefined;
@@ -90,6 +92,7 @@ interface Memory {
 export function createJudging({ world, countersOf, baselineMs = BASELINE_MS }: JudgingOptions): Judging {
   const memories = new Map<string, Memory>();
   const now = () => world().clock.now();
+  const turns = createTurns(now, QUERIES_PER_SECOND_MAX);
 
   /** What is remembered of this run, brought up to what the status says of it. */
   function memoryOf(key: string, { settings, status }: Observation): Memory {
@@ -129,6 +132,10 @@ export function createJudging({ world, countersOf, baselineMs = BASELINE_MS }: J
     const leftMs = memory.lookedAt + memory.nextMs - now();
     // A clock that was set back would hold it for as long.
     if (memory.last && leftMs > 0 && leftMs <= memory.nextMs) return again(memory.last, epoch, leftMs);
+    if (!memory.looking) {
+      const waitMs = turns.waitMs(memory.turn, memory.state ? 1 : QUERIES_OF_FIRST_LOOK);
+      if (waitMs > 0) return waiting(settings, route, waitMs);
+    }
     memory.looking ??= lookNow(memory, reader, sighting, signal).finally(() => {
       memory.looking = undefined;
     });
@@ -277,15 +284,8 @@ export function createJudging({ world, countersOf, baselineMs = BASELINE_MS }: J
     const at = now();
     const { warning } = memory;
     memory.lookedAt = at;
-    const crowdMs = (underAnalysis(at) * 1_000) / LOOKS_PER_SECOND_MAX;
-    memory.nextMs = Math.max(crowdMs, answer ? untilSample(memory, answer) : LOOK_MS);
+    memory.nextMs = answer ? untilSample(memory, answer) : LOOK_MS;
     return { ...evidence, ...(warning === undefined ? {} : { warning }), nextMs: memory.nextMs };
-  }
-
-  function underAnalysis(at: number): number {
-    let count = 0;
-    for (const memory of memories.values()) if (at - memory.lookedAt < UNDER_ANALYSIS_MS) count += 1;
-    return count;
   }
 
   return {
@@ -295,7 +295,7 @@ export function createJudging({ world, countersOf, baselineMs = BASELINE_MS }: J
       const isUntouched = (route?.canaryWeight ?? 0) === 0;
       if (!settings.guard || settings.skipAnalysis || !isUntouched || !isJudgedIn(status.phase)) return;
       const memory = memories.get(key);
-      if (memory?.runId === status.run?.id && memory?.state) return;
+      if ((memory?.runId === status.run?.id && memory?.state) || !turns.isFree()) return;
       void look(key, sighting, new AbortController().signal);
     },
     known: key => memories.get(key)?.status,
@@ -317,6 +317,7 @@ function emptyMemory(runId: string, kind: Judged['kind'], at: number): Memory {
     looking: undefined,
     last: undefined,
     lookedAt: 0,
+    turn: { at: undefined },
     newDataAt: at,
     nextMs: 0,
     sampledAtMs: undefined,
@@ -326,6 +327,16 @@ function emptyMemory(runId: string, kind: Judged['kind'], at: number): Memory {
 
 function atOf(held: Judged | undefined): number {
   return held?.state.progress?.atMs ?? 0;
+}
+
+/** Too many are looked at: before its turn nothing new is known of this one. */
+function waiting({ judge }: Observation['settings'], route: Observation['route'], nextMs: number): Evidence {
+  const isBefore = judge !== undefined && (route?.canaryWeight ?? 0) === 0;
+  return {
+    kind: isBefore ? 'preparing' : 'hold',
+    message: 'Its counters are read when it is its turn.',
+    nextMs,
+  };
 }
 
 /** Nothing new since the last look. What was enough for one step says nothing about the next. */
