@@ -4,31 +4,11 @@
  * and what it counts is also what the metrics provider of the simulation knows.
  */
 import type { ProcessStore } from '../api/inprocess.ts';
-import type { Json } from '../api/json.ts';
-import { ENDPOINT_SLICE, POD, SERVICE } from '../controllers/objects.ts';
+import { createLegs, type Leg } from './legs.ts';
 import { requestsBetween } from './load.ts';
 import type { Answered } from './proxies.ts';
 import type { CanaryPlan, TrafficKind } from './plan.ts';
-import { behaviourOf, type Pods } from './pods.ts';
-
-/** Where a share of the requests ends. */
-export interface Leg {
-  share: number;
-  /** The Service that was picked: the apex itself, or an arm. */
-  arm: 'apex' | 'primary' | 'canary';
-  /** Name of the Deployment whose pods answered, or would have. */
-  workload: string;
-  /** Name of the ReplicaSet of the pod that answers. */
-  replicaSet: string;
-  version: string;
-  /** Share of these requests that fails, 0 to 1. */
-  failing: number;
-  latencyMs: number;
-  cause: FailureCause;
-}
-
-/** `noEndpoint`: no ready pod behind the Service that was picked. `noAnswer`: the pod is still listed and does not answer. */
-export type FailureCause = 'none' | 'release' | 'noEndpoint' | 'noAnswer' | 'noService';
+import type { Pods } from './pods.ts';
 
 export interface Sample {
   atMs: number;
@@ -66,7 +46,8 @@ export interface AccountantOptions {
 const SAMPLES_MAX = 2_000;
 
 export function createAccountant(options: AccountantOptions): Accountant {
-  const { canaries, store, pods, now, startMs } = options;
+  const { canaries, now, startMs } = options;
+  const follow = createLegs(options);
   const pictures: Leg[][] = canaries.map(() => []);
   const bookedUntilMs = canaries.map(() => now());
   const traffic = canaries.map(canary => canary.traffic);
@@ -82,50 +63,6 @@ export function createAccountant(options: AccountantOptions): Accountant {
       sets.set(replicaSet, list);
     }
     return list;
-  }
-
-  /** The pods behind one Service, each with an equal share. */
-  function legsThrough(canary: CanaryPlan, service: string, arm: Leg['arm'], share: number): Leg[] {
-    const { namespace } = canary;
-    const object = store.get(SERVICE, namespace, service);
-    const workload = object?.spec.selector?.app ?? '';
-    const lost = { share, arm, workload, replicaSet: '', version: '', failing: 1, latencyMs: 0 };
-    if (!object) return [{ ...lost, cause: 'noService' }];
-    const listed = new Map<string, Json>();
-    for (const slice of store.list(ENDPOINT_SLICE, namespace)) {
-      if (slice.metadata.labels?.['kubernetes.io/service-name'] !== service) continue;
-      for (const endpoint of slice['endpoints'] ?? [])
-        if (endpoint.conditions?.ready === true && endpoint.targetRef)
-          listed.set(endpoint.targetRef.uid, endpoint.targetRef);
-    }
-    if (listed.size === 0) return [{ ...lost, cause: 'noEndpoint' }];
-    return [...listed].map(([uid, reference]) => {
-      const pod = store.get(POD, namespace, reference.name);
-      const replicaSet = String(reference.name).replace(/-[a-z0-9]+$/, '');
-      const part = { share: share / listed.size, arm, workload, replicaSet };
-      if (!pod || !pods.isAnswering(uid))
-        return { ...part, version: '', failing: 1, latencyMs: 0, cause: 'noAnswer' as const };
-      const { version, errorPercent, latencyMs } = behaviourOf(pod);
-      const cause = errorPercent > 0 ? ('release' as const) : ('none' as const);
-      return { ...part, version, failing: errorPercent / 100, latencyMs, cause };
-    });
-  }
-
-  function follow(canary: CanaryPlan): Leg[] {
-    const split = store.get(
-      { apiVersion: 'split.smi-spec.io/v1alpha1', kind: 'TrafficSplit' },
-      canary.namespace,
-      canary.apex,
-    );
-    const backends: Json[] = split?.spec?.service === canary.apex ? (split?.spec?.backends ?? []) : [];
-    const sum = backends.reduce((total, one) => total + Number(one.weight ?? 0), 0);
-    if (sum <= 0) return legsThrough(canary, canary.apex, 'apex', 1);
-    return backends
-      .filter(one => Number(one.weight) > 0)
-      .flatMap(one => {
-        const arm = one.service === `${canary.apex}-canary` ? 'canary' : 'primary';
-        return legsThrough(canary, one.service, arm, Number(one.weight) / sum);
-      });
   }
 
   function accrue(index: number): void {

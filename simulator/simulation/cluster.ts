@@ -122,7 +122,7 @@ function alertProvider(namespace: string): KubernetesObject {
   };
 }
 
-export function createCluster(plan: Plan, clock: Clock): Cluster {
+export function createCluster(plan: Pick<Plan, 'seed' | 'canaries'>, clock: Clock): Cluster {
   const api = createMemoryApi({
     clock,
     seed: plan.seed,

@@ -14,40 +14,38 @@ import type { Clock } from '../../engine/clock.ts';
 import type { StatusError } from '../api/status.ts';
 import { autoscalerProblems, inspectPods, inspectTarget } from '../../engine/workloads/inspect.ts';
 import { createSmiStepper } from '../../steppers/smi.ts';
-import type { Accountant } from './accountant.ts';
 import type { Call } from './calls.ts';
 import type { Chance } from './chance.ts';
-import type { Told } from './counterSource.ts';
 import type { Cluster } from './cluster.ts';
 import type { Hand, Hands } from './hands.ts';
 import { createHistory, type History } from './history.ts';
-import { type Answer, createMetricsSource } from './metricsSource.ts';
 import { createNetwork } from './network.ts';
-import type { CounterTrouble, MetricsTrouble, Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 import { createProcess, type Process } from './process.ts';
-import type { Proxies } from './proxies.ts';
 import { createStreams, type Streams } from './streams.ts';
 import type { Strikes } from './strikes.ts';
 import { createWeakScheduler } from './weakScheduler.ts';
 
+/** What a metrics provider has to know of the engine that asks it. */
+export interface Asker {
+  engine: number;
+  process: Process;
+  lagMs: () => number;
+}
+
 export interface EnginesOptions {
-  plan: Plan;
+  plan: Pick<Plan, 'engines' | 'drainMs' | 'resyncMs'>;
   clock: Clock;
   chance: Chance;
-  cluster: Cluster;
-  accountant: Accountant;
-  proxies: Proxies;
+  cluster: Pick<Cluster, 'api'>;
   strikes: Strikes;
   hands: Hands;
   note(who: string, what: string): void;
-  trouble(namespace: string, workload: string): MetricsTrouble | undefined;
-  counterTrouble(namespace: string, workload: string): { how: CounterTrouble; sinceMs: number } | undefined;
+  /** The metrics provider as this life of an engine reaches it. */
+  analyzer(asker: Asker): Analyzer;
   refusal(call: Call): StatusError | undefined;
   receiver(): ReceiverTrouble | undefined;
   onTold(id: string): void;
-  onAnswer(answer: Answer): void;
-  /** Raw counters were read. */
-  onCounters(told: Told): void;
   onArrival(call: Call, hand: Hand): void;
   /** The engine did what no engine may: a tick threw, a handler failed. */
   onBroken(engine: number, message: string): void;
@@ -181,18 +179,7 @@ function compose(options: EnginesOptions, index: number, life: Life): Engine {
     onArrival: options.onArrival,
     refusal: options.refusal,
   });
-  const analyzer: Analyzer = createMetricsSource({
-    clock,
-    engine: index,
-    process,
-    accountant: options.accountant,
-    proxies: options.proxies,
-    lagMs,
-    trouble: options.trouble,
-    counterTrouble: options.counterTrouble,
-    onAnswer: options.onAnswer,
-    onCounters: options.onCounters,
-  });
+  const analyzer = options.analyzer({ engine: index, process, lagMs });
   const random = own.fork('random').next;
   const log = {
     info: () => {},

@@ -41,14 +41,14 @@ const LATE_MS = 20_000;
 const GOOD = { rate: 100, latencyMs: 5, errors: 0 };
 const BAD = { rate: 12, latencyMs: 9_000, errors: 88 };
 
-interface Scope {
+export interface Scope {
   namespace: string;
   workload: string;
   replicaSets: string[];
 }
 
 /** What the world calls these labels in every query that the engine can render. */
-function scopeOf(query: string): Scope | undefined {
+export function scopeOf(query: string): Scope | undefined {
   const namespace = /namespace="([^"]+)"/.exec(query)?.[1];
   const workload = /deployment="([^"]+)"/.exec(query)?.[1];
   const sets = /pod=~"\(([^)]*)\)-/.exec(query)?.[1];

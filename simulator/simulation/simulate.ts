@@ -12,6 +12,7 @@ import { summaryOf } from './counterSource.ts';
 import { createDeeds, describe } from './deeds.ts';
 import { createEngines, type Engines, type EnginesOptions } from './engines.ts';
 import { createHands } from './hands.ts';
+import { createMetricsSource } from './metricsSource.ts';
 import { narrate } from './narrate.ts';
 import { type Item, type Plan } from './plan.ts';
 import { createProxies } from './proxies.ts';
@@ -133,26 +134,31 @@ function enginesOptions(plan: Plan, stage: Stage): EnginesOptions {
     ...stage,
     plan,
     chance: createChance(`play/${plan.seed}`),
-    trouble: troubles.metricsOf,
-    counterTrouble: troubles.countersOf,
     refusal: troubles.refusalOf,
     receiver: troubles.receiver,
     onTold: id => note('receiver', `is told ${id}`),
-    onAnswer(answer) {
-      const about = `${answer.metric} of ${answer.namespace}/${answer.workload}`;
-      note(`engine-${answer.engine}`, `is told ${about}: ${JSON.stringify(answer.measurement)}`);
-      for (const view of stage.witness.canaries)
-        if (view.plan.namespace === answer.namespace && view.plan.target === answer.workload)
-          stage.verdicts.hear(answer, view);
-      for (const checker of state.checkers) checker.onAnswer?.(answer);
-    },
-    onCounters(told) {
-      note(`engine-${told.engine}`, `is told ${summaryOf(told)}`);
-      for (const view of stage.witness.canaries)
-        if (view.plan.namespace === told.namespace && view.plan.target === told.workload)
-          stage.readings.hear(told, view);
-      for (const checker of state.checkers) checker.onCounters?.(told);
-    },
+    analyzer: asker =>
+      createMetricsSource({
+        ...stage,
+        ...asker,
+        trouble: troubles.metricsOf,
+        counterTrouble: troubles.countersOf,
+        onAnswer(answer) {
+          const about = `${answer.metric} of ${answer.namespace}/${answer.workload}`;
+          note(`engine-${answer.engine}`, `is told ${about}: ${JSON.stringify(answer.measurement)}`);
+          for (const view of stage.witness.canaries)
+            if (view.plan.namespace === answer.namespace && view.plan.target === answer.workload)
+              stage.verdicts.hear(answer, view);
+          for (const checker of state.checkers) checker.onAnswer?.(answer);
+        },
+        onCounters(told) {
+          note(`engine-${told.engine}`, `is told ${summaryOf(told)}`);
+          for (const view of stage.witness.canaries)
+            if (view.plan.namespace === told.namespace && view.plan.target === told.workload)
+              stage.readings.hear(told, view);
+          for (const checker of state.checkers) checker.onCounters?.(told);
+        },
+      }),
     onArrival(call, hand) {
       state.requests += 1;
       for (const checker of state.checkers) checker.onArrival?.(call, hand);

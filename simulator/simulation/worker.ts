@@ -1,4 +1,5 @@
 /** One process of many: plays the seeds that it is sent, one after the other, and answers what it saw of each. */
+import { answerJobs } from '../processes.ts';
 import { generatePlan } from './generate.ts';
 import { type Outcome, simulate } from './simulate.ts';
 
@@ -16,15 +17,4 @@ async function play(seed: number): Promise<Answered> {
   return { seed, cpuMs: (user + system) / 1_000, violation, rollouts, requests, strikes, simulatedMs, hash };
 }
 
-process.on('message', (seed: number) => {
-  void play(seed).then(
-    answered => process.send?.(answered),
-    (error: unknown) => {
-      process.stderr.write(`seed ${seed}: ${error instanceof Error ? error.stack : String(error)}\n`);
-      process.exit(1);
-    },
-  );
-});
-
-// Nobody is left to answer to.
-process.on('disconnect', () => process.exit(0));
+answerJobs(play);
