@@ -4,6 +4,7 @@
  */
 import { parseAllDocuments } from 'yaml';
 import { type Canary, decodeCanary, formatProblem } from '../engine/api/decode.ts';
+import type { Console } from './console.ts';
 
 export interface Manifests {
   canaries: Canary[];
@@ -17,8 +18,19 @@ const CANARIES_MAX = 100;
 const AS_KUBECTL = { version: '1.1' } as const;
 const GROUPS = ['serin.dev', 'flagger.app'];
 
+/** Of the file that a verb was given. One that cannot be read is a problem like any other. */
+export async function readManifests(file: string, console: Pick<Console, 'read'>): Promise<Manifests> {
+  let text: string;
+  try {
+    text = await console.read(file);
+  } catch (error) {
+    return { canaries: [], problems: [(error as Error).message] };
+  }
+  return manifestsIn(text, file === '-' ? 'standard input' : file);
+}
+
 /** @param source how the file is called in the sentences */
-export function manifestsIn(text: string, source: string): Manifests {
+function manifestsIn(text: string, source: string): Manifests {
   const { objects, problems } = objectsIn(text, source);
   const found = objects.filter(object => object['kind'] === 'Canary');
   if (found.length > CANARIES_MAX)

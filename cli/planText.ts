@@ -1,6 +1,6 @@
 /** A plan as a person reads it in a terminal: plain text, columns that line up, no colours. */
 import type { BadRelease, CanaryPlan, RulePlan } from './canaryPlan.ts';
-import { durationText, type Row, tableText } from './text.ts';
+import { durationText, grouped, percent, type Row, RULE_TITLES, section, tableText } from './text.ts';
 
 export function planText(plan: CanaryPlan): string {
   const { traffic } = plan;
@@ -23,12 +23,8 @@ export function planText(plan: CanaryPlan): string {
   ].join('\n');
 }
 
-function section(title: string, lines: readonly string[]): string[] {
-  return lines.length === 0 ? [] : ['', title, ...lines.map(line => `  - ${line}`)];
-}
-
 function ruleRows({ rules }: CanaryPlan): Row[] {
-  const head = ['A release that', ...rules.map(titleOf)];
+  const head = ['A release that', ...rules.map(({ rule }) => RULE_TITLES[rule])];
   const good = [
     'is as good as the primary',
     ...rules.map(({ good: { seconds } }) =>
@@ -51,19 +47,6 @@ function falseText({ rolledBackShare, isPromised }: RulePlan['good']): string {
   return rolledBackShare > 0 && rolledBackShare < 1
     ? `about ${percent(rolledBackShare)}`
     : percent(rolledBackShare);
-}
-
-function titleOf({ rule }: RulePlan): string {
-  switch (rule) {
-    case 'judge':
-      return "Serin's judge";
-    case 'thresholdWithGuard':
-      return 'Serin, with guard';
-    case 'threshold':
-      return 'Serin, checks only';
-    case 'flagger':
-      return "Flagger's rule";
-  }
 }
 
 /** Said once for a rule that differs from the one before in nothing but the guard. */
@@ -114,15 +97,4 @@ function stepRows({ steps }: CanaryPlan): Row[] {
       ];
     }),
   ];
-}
-
-function percent(share: number): string {
-  const value = share * 100;
-  if (value === 0) return '0 %';
-  return value < 0.01 ? 'less than 0.01 %' : `${Number(value.toPrecision(2))} %`;
-}
-
-function grouped(value: number): string {
-  const [whole = '', part] = String(Number(value.toPrecision(6))).split('.');
-  return `${whole.replace(/\B(?=(\d{3})+$)/g, ',')}${part === undefined ? '' : `.${part}`}`;
 }

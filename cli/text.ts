@@ -1,4 +1,4 @@
-/** Times and tables as text, for every verb. */
+/** Times, numbers and tables as text, for every verb. */
 
 export type Row = readonly string[];
 
@@ -28,3 +28,29 @@ export function tableText(rows: readonly Row[]): string[] {
   const [head = [], ...body] = rows;
   return [line(head), line(widths.map(width => '-'.repeat(width))), ...body.map(line)];
 }
+
+/** A list under its title, with an empty line before it; nothing at all without lines. */
+export function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ['', title, ...lines.map(line => `  - ${line}`)];
+}
+
+export function percent(share: number): string {
+  const value = share * 100;
+  if (value === 0) return '0 %';
+  return value < 0.01 ? 'less than 0.01 %' : `${Number(value.toPrecision(2))} %`;
+}
+
+/** With commas between thousands. */
+export function grouped(value: number): string {
+  const [whole = '', part] = String(Number(value.toPrecision(6))).split('.');
+  return `${whole.replace(/\B(?=(\d{3})+$)/g, ',')}${part === undefined ? '' : `.${part}`}`;
+}
+
+/** What the rules are called that plans and rehearsals put beside each other. */
+export const RULE_TITLES = {
+  judge: "Serin's judge",
+  thresholdWithGuard: 'Serin, with guard',
+  threshold: 'Serin, checks only',
+  flagger: "Flagger's rule",
+  fixedThreshold: 'Fixed threshold',
+} as const;
