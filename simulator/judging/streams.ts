@@ -145,7 +145,7 @@ function clumped(total: number, rate: number, mean: number, random: Uniform): nu
 }
 
 /** Requests above each of rising bounds: each is a part of those above the one before. */
-function nested(total: number, shares: readonly number[], random: Uniform): number[] {
+export function nested(total: number, shares: readonly number[], random: Uniform): number[] {
   let [left, above] = [total, 1];
   return shares.map(share => {
     left = binomial(left, above > 0 ? share / above : 0, random);
@@ -157,8 +157,13 @@ function nested(total: number, shares: readonly number[], random: Uniform): numb
 function slowShares(latency: Latency, isCanary: boolean, boundsMs: readonly number[]): number[] {
   const { medianMs, sigma } = latency;
   const [slowdown, tailShare] = isCanary ? [latency.slowdown, latency.tailShare] : [1, 0];
-  const above = (boundMs: number) => 1 - normalShare(Math.log(boundMs / (medianMs * slowdown)) / sigma);
+  const above = (boundMs: number) => shareAbove(boundMs, medianMs * slowdown, sigma);
   return boundsMs.map(boundMs => (1 - tailShare) * above(boundMs) + tailShare * above(boundMs / TAIL_FACTOR));
+}
+
+/** Share of lognormal latencies above a bound; `sigma` is that of their logarithm. */
+export function shareAbove(boundMs: number, medianMs: number, sigma: number): number {
+  return 1 - normalShare(Math.log(boundMs / medianMs) / sigma);
 }
 
 /** Abramowitz and Stegun 7.1.26; the error is below 1.5e-7. */

@@ -122,6 +122,12 @@ function alertProvider(namespace: string): KubernetesObject {
   };
 }
 
+/** Some are there from the beginning. */
+export function provideNamespace(store: ProcessStore, name: string): void {
+  const kind = { apiVersion: 'v1', kind: 'Namespace' };
+  if (!store.get(kind, undefined, name)) store.create({ ...kind, metadata: { name } }, 'kubectl');
+}
+
 export function createCluster(plan: Pick<Plan, 'seed' | 'canaries'>, clock: Clock): Cluster {
   const api = createMemoryApi({
     clock,
@@ -146,7 +152,7 @@ export function createCluster(plan: Pick<Plan, 'seed' | 'canaries'>, clock: Cloc
   const pods = startPods({ clock, store });
   store.create({ apiVersion: 'v1', kind: 'Node', metadata: { name: NODE_NAME } }, 'kubelet');
   for (const namespace of new Set(plan.canaries.map(canary => canary.namespace))) {
-    store.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } }, 'kubectl');
+    provideNamespace(store, namespace);
     store.create(metricTemplate(namespace), 'kubectl');
     store.create(alertProvider(namespace), 'kubectl');
   }
