@@ -2,9 +2,10 @@
 import { Command, CommanderError } from 'commander';
 import type { Console } from './console.ts';
 import { addPlan } from './plan.ts';
+import { addRehearse } from './rehearse.ts';
 import type { AddVerb, ExitCode } from './verb.ts';
 
-const VERBS: readonly AddVerb[] = [addPlan];
+const VERBS: readonly AddVerb[] = [addPlan, addRehearse];
 
 /** @param args without the names of Node and of the program */
 export async function runCli(args: readonly string[], console: Console): Promise<ExitCode> {
