@@ -51,7 +51,13 @@ function world(metrics: readonly MetricSetting[] = []) {
     chance: createChance('provider'),
   });
   const process = createProcess({ name: 'engine', clock, offsetMs: 0, driftPpm: 0 });
-  const analyzer = createProvider({ clock, scrapes, metrics })({ engine: 0, process, lagMs: () => 5 });
+  const analyzer = createProvider({ clock, scrapes, metrics })({
+    engine: 0,
+    process,
+    lagMs: () => 5,
+    life: 'one',
+    knewAtMs: () => 0,
+  });
   const { signal } = new AbortController();
   async function answered<Answer>(asking: Promise<Answer>): Promise<Answer> {
     await clock.advance(5);

@@ -41,6 +41,7 @@ const source = () =>
     },
     onRead: () => {},
     now: () => nowMs,
+    knewAtMs: () => nowMs,
   });
 const never = new AbortController().signal;
 

@@ -16,6 +16,10 @@ import { BOUNDS_MS, type Counted, type CountedSets, type Proxies } from './proxi
 /** A reading as an engine was given it, for the checkers. */
 export interface Told {
   engine: number;
+  /** Name of the process, in this life of it. */
+  life: string;
+  /** The engine's caches showed everything that had happened up to here when it asked. */
+  knewAtMs: number;
   namespace: string;
   /** Of the canary. */
   workload: string;
@@ -37,8 +41,9 @@ export interface CounterSourceOptions {
     onCut: Answer;
     signal: AbortSignal;
   }): Promise<Answer>;
-  onRead(query: CounterQuery, askedAtMs: number, answer: CounterAnswer): void;
+  onRead(query: CounterQuery, asked: { atMs: number; knewAtMs: number }, answer: CounterAnswer): void;
   now(): number;
+  knewAtMs(): number;
 }
 
 const CUT = { kind: 'providerError', message: 'no answer in time' } as const;
@@ -91,14 +96,14 @@ export function createCounterSource(options: CounterSourceOptions): CounterReade
 
   return {
     async read(query, signal) {
-      const askedAtMs = options.now();
+      const asked = { atMs: options.now(), knewAtMs: options.knewAtMs() };
       const answer = await options.answered<CounterAnswer>({
         isLate: isLate(query),
         answer: () => readingOf(query),
         onCut: CUT,
         signal,
       });
-      options.onRead(query, askedAtMs, answer);
+      options.onRead(query, asked, answer);
       return answer;
     },
     history: (query, signal) =>

@@ -31,6 +31,10 @@ export interface Asker {
   engine: number;
   process: Process;
   lagMs: () => number;
+  /** Name of the process, in this life of it. */
+  life: string;
+  /** Its caches show everything that has happened up to here. */
+  knewAtMs(): number;
 }
 
 export interface EnginesOptions {
@@ -116,7 +120,14 @@ export function createEngines(options: EnginesOptions): Engines {
     slot.process = process;
     slot.streams = streams;
     slot.aliveSinceMs = clock.now() + BOOT_MS;
-    const engine = compose(options, index, { process, streams, own, lagMs, crash: ms => crash(index, ms) });
+    const engine = compose(options, index, {
+      name: `${process.name}/${slot.life}`,
+      process,
+      streams,
+      own,
+      lagMs,
+      crash: ms => crash(index, ms),
+    });
     process.clock.setTimer(() => {
       void engine.start().catch((error: unknown) => options.onBroken(index, String(error)));
     }, BOOT_MS);
@@ -155,6 +166,7 @@ export function createEngines(options: EnginesOptions): Engines {
 }
 
 interface Life {
+  name: string;
   process: Process;
   streams: Streams;
   own: Chance;
@@ -179,7 +191,13 @@ function compose(options: EnginesOptions, index: number, life: Life): Engine {
     onArrival: options.onArrival,
     refusal: options.refusal,
   });
-  const analyzer = options.analyzer({ engine: index, process, lagMs });
+  const analyzer = options.analyzer({
+    engine: index,
+    process,
+    lagMs,
+    life: life.name,
+    knewAtMs: streams.knownUpTo,
+  });
   const random = own.fork('random').next;
   const log = {
     info: () => {},

@@ -24,10 +24,14 @@ export interface Answer {
 export interface MetricsSourceOptions {
   clock: Clock;
   engine: number;
+  /** Name of the process, in this life of it. */
+  life: string;
   process: Process;
   accountant: Accountant;
   proxies: Proxies;
   lagMs: () => number;
+  /** The engine's caches show everything that has happened up to here. */
+  knewAtMs(): number;
   /** What is wrong with the metrics of this workload now. */
   trouble(namespace: string, workload: string): MetricsTrouble | undefined;
   /** What is wrong with its raw counters alone. */
@@ -143,11 +147,11 @@ export function createMetricsSource(options: MetricsSourceOptions): Analyzer {
     answered,
     accrueAll: accountant.accrueAll,
     now: clock.now,
-    onRead({ namespace, canary }, askedAtMs, answer) {
-      const { engine } = options;
-      const workload = canary.deployment;
-      if (process.isAlive())
-        options.onCounters({ engine, namespace, workload, askedAtMs, atMs: clock.now(), answer });
+    onRead({ namespace, canary }, { atMs: askedAtMs, knewAtMs }, answer) {
+      if (!process.isAlive()) return;
+      const { engine, life } = options;
+      const about = { engine, life, namespace, workload: canary.deployment };
+      options.onCounters({ ...about, askedAtMs, knewAtMs, atMs: clock.now(), answer });
     },
   });
 

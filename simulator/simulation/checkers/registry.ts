@@ -9,6 +9,8 @@ import { ending } from './ending.ts';
 import { fence } from './fence.ts';
 import { holds } from './holds.ts';
 import { lastGood } from './lastGood.ts';
+import { looks } from './looks.ts';
+import { memory } from './memory.ts';
 import { pace } from './pace.ts';
 import { pinned } from './pinned.ts';
 import { promotion } from './promotion.ts';
@@ -37,6 +39,8 @@ export const RULES: readonly Rule[] = [
   counting,
   ending,
   shown,
+  looks,
+  memory,
   unharmed,
   holds,
   users,
