@@ -1,7 +1,7 @@
 /** How many requests clients have sent to one apex Service by a given moment. Pure; bursts come in a fixed rhythm. */
 import type { TrafficKind } from './plan.ts';
 
-const STEADY_PER_SECOND = 20;
+export const STEADY_PER_SECOND = 20;
 /** One request in half a minute: fewer than checks. */
 const SPARSE_PER_SECOND = 1 / 30;
 const BURST_PER_SECOND = 80;

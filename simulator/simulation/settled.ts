@@ -3,15 +3,21 @@
  * bound is computed from the plan alone; a run that holds is settled only for a reason that this file sees by itself.
  */
 import type { Json } from '../api/json.ts';
-import { durationMsOf, intervalMsOf, versionOf } from './checkers/reading.ts';
+import { durationMsOf, intervalMsOf, isJudged, stepsOf, versionOf } from './checkers/reading.ts';
+import { isPlainlyBad, isPlainlyGood, STEP_MS } from './decidable.ts';
+import { STEADY_PER_SECOND } from './load.ts';
 import type { Behaviour, Plan } from './plan.ts';
 import type { CanaryView } from './witness.ts';
 
 export interface World {
   behaviourOf(index: number, version: string): Behaviour | undefined;
   trafficOf(index: number): string;
+  /** Its provider has told another share of failures than there was: nobody knows what is usual then. */
+  wasLiedTo(index: number): boolean;
 }
 
+/** Without a history the primary is looked at first. */
+const BASELINE_MS = 60_000;
 const FINAL: ReadonlySet<string> = new Set(['Initialized', 'Succeeded', 'Failed']);
 /** After this a deletion is let go. */
 const TERMINATION_MS = 5 * 60_000;
@@ -49,8 +55,21 @@ function boundMsOf(spec: Json): number {
   const deadlinesMs = DEADLINES * (spec.progressDeadlineSeconds ?? 600) * 1_000;
   // Two runs: the one that is going on, and the revision that waits for it.
   return (
-    2 * (checks * intervalMsOf(spec) + durationMsOf(spec.analysis.bake, intervalMsOf(spec))) + deadlinesMs
+    2 *
+      (checks * intervalMsOf(spec) +
+        durationMsOf(spec.analysis.bake, intervalMsOf(spec)) +
+        judgingMsOf(spec)) +
+    deadlinesMs
   );
+}
+
+/** Until a judge has decided, or come to its deadline. */
+function judgingMsOf(spec: Json): number {
+  if (!isJudged(spec)) return 0;
+  const { deadline, noTrafficTimeout, minDwell } = spec.analysis.judge ?? {};
+  const steps = stepsOf(spec).length * (STEP_MS + durationMsOf(minDwell, 60_000));
+  const timeouts = durationMsOf(deadline, 3_600_000) + durationMsOf(noTrafficTimeout, 300_000);
+  return BASELINE_MS + timeouts + steps;
 }
 
 /** Why this canary has not settled; undefined when it has. */
@@ -106,7 +125,19 @@ function isHeld(view: CanaryView, status: Json, world: World): boolean {
     (isDark || world.trafficOf(view.index) !== 'steady') &&
     policies.includes('hold') &&
     spec?.analysis?.onStalled !== 'rollback';
-  return mayLackData && ['Stalled', 'NoData', 'ProviderError'].includes(reason);
+  if (mayLackData && ['Stalled', 'NoData', 'ProviderError'].includes(reason)) return true;
+  return reason === 'Stalled' && spec !== undefined && isJudged(spec) && !isDecidable(view, spec, world);
+}
+
+/** Stalled is no end for what counters show plainly: it goes on as soon as they do. */
+function isDecidable(view: CanaryView, spec: Json, world: World): boolean {
+  const behaviourOf = (version: string) => world.behaviourOf(view.index, version);
+  const canary = behaviourOf(view.target.current().version);
+  const primary = behaviourOf(view.primary.current().version);
+  if (!canary || !primary || world.trafficOf(view.index) !== 'steady' || world.wasLiedTo(view.index))
+    return false;
+  const arms = { canary, primary, weightPercent: view.weight.current(), perSecond: STEADY_PER_SECOND };
+  return isPlainlyBad(spec, arms) || isPlainlyGood(spec, arms);
 }
 
 /** Pods that come and go by themselves let nothing settle. */

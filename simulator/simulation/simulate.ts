@@ -242,7 +242,11 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
   };
   await pulse(START_MS + plan.restlessMs, () => false);
   const boundMs = settleBoundMs(plan);
-  const world = { behaviourOf: deeds.behaviourOf, trafficOf: accountant.trafficOf };
+  const wasLiedTo = (index: number) =>
+    plan.items.some(
+      item => item.kind === 'metrics' && item.canary === index && (item.how === 'good' || item.how === 'bad'),
+    );
+  const world = { behaviourOf: deeds.behaviourOf, trafficOf: accountant.trafficOf, wasLiedTo };
   const restless = () =>
     witness.canaries.flatMap(view => {
       const message = unsettled(view, world, now());
