@@ -11,6 +11,7 @@ import { holds } from './holds.ts';
 import { lastGood } from './lastGood.ts';
 import { looks } from './looks.ts';
 import { memory } from './memory.ts';
+import { overdue } from './overdue.ts';
 import { pace } from './pace.ts';
 import { pinned } from './pinned.ts';
 import { promotion } from './promotion.ts';
@@ -42,6 +43,7 @@ export const RULES: readonly Rule[] = [
   looks,
   memory,
   unharmed,
+  overdue,
   holds,
   users,
   reaction,
