@@ -61,6 +61,8 @@ export interface Engines {
   /** Something of this kind has changed in the API. */
   changed(kind: string): void;
   step(engine: number, byMs: number): void;
+  /** Starts again after `downMs`. */
+  kill(engine: number, downMs: number): void;
   /** True when this engine runs and is not frozen. */
   isAwake(engine: number): boolean;
   /** Since when at least one engine has been running without a freeze; Infinity when none is. */
@@ -140,6 +142,9 @@ export function createEngines(options: EnginesOptions): Engines {
     changed(kind) {
       const resource = kind === 'Canary' ? 'canaries' : `${kind.toLowerCase()}s`;
       for (const slot of slots) slot.streams?.changed(resource);
+    },
+    kill(index, downMs) {
+      if (slots[index]!.process?.isAlive()) crash(index, downMs);
     },
     step(index, byMs) {
       const slot = slots[index]!;

@@ -6,6 +6,7 @@ import type { Json } from '../api/json.ts';
 import { type Chance, createChance } from './chance.ts';
 import { drawDeeds } from './drawDeeds.ts';
 import { drawFaults } from './drawFaults.ts';
+import { drawSiege } from './drawSiege.ts';
 import {
   type CanaryPlan,
   type Deed,
@@ -39,7 +40,7 @@ export function generatePlan(seed: number): Plan {
   ];
   undated.sort((a, b) => a.atMs - b.atMs);
   const items = undated.map((item, index): Item => ({ ...item, id: index + 1 }));
-  return {
+  const drawn: Plan = {
     seed,
     engines,
     drainMs: chance.pick([2_000, 5_000, 10_000]),
@@ -48,6 +49,7 @@ export function generatePlan(seed: number): Plan {
     canaries,
     items,
   };
+  return drawSiege(chance.fork('siege'), drawn) ?? drawn;
 }
 
 export interface Frame {

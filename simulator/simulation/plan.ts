@@ -78,6 +78,8 @@ export type Fault =
   | { kind: 'compact'; engine: number }
   | { kind: 'tick'; engine: number; how: 'lost' | 'late' | 'twice' | 'parallel'; forMs: number }
   | { kind: 'wake'; engine: number; how: 'lost' | 'late'; forMs: number }
+  /** Killed at this moment, whatever it is doing. */
+  | { kind: 'kill'; engine: number; downMs: number }
   | { kind: 'clock'; engine: number; byMs: number }
   | { kind: 'metrics'; canary: number; how: MetricsTrouble; forMs: number }
   | { kind: 'counters'; canary: number; how: CounterTrouble; forMs: number }

@@ -51,6 +51,8 @@ export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, 
         case 'compact':
           cluster.api.compact();
           return engines.streams(item.engine)?.drop('deployments');
+        case 'kill':
+          return engines.kill(item.engine, item.downMs);
         case 'clock':
           return engines.step(item.engine, item.byMs);
         case 'metrics': {
@@ -100,6 +102,7 @@ export const FAULTS: ReadonlySet<string> = new Set<Fault['kind']>([
   'compact',
   'tick',
   'wake',
+  'kill',
   'clock',
   'metrics',
   'counters',
