@@ -38,6 +38,8 @@ export interface AccountantOptions {
   pods: Pods;
   now: () => number;
   startMs: number;
+  /** Percent of a canary's requests that fail whoever answers them. */
+  incidentOf(namespace: string, target: string): number;
   /** What pods have answered, as it is booked. */
   onAnswered(answered: Answered): void;
 }

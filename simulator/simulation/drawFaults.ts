@@ -154,6 +154,16 @@ const OF_CANARIES: readonly { kind: Fault['kind']; perMinute: number; draw: Draw
     }),
   },
   {
+    kind: 'incident',
+    perMinute: 0.3,
+    draw: (chance, canary) => ({
+      kind: 'incident',
+      canary,
+      errorPercent: chance.spread(2, 100),
+      forMs: chance.spread(2_000, 120_000),
+    }),
+  },
+  {
     kind: 'quota',
     perMinute: 0.1,
     draw: (chance, canary) => ({ kind: 'quota', canary, forMs: chance.spread(2_000, 90_000) }),

@@ -28,12 +28,27 @@ export interface Leg {
   cause: FailureCause;
 }
 
-/** `noEndpoint`: no ready pod behind the Service that was picked. `noAnswer`: the pod is still listed and does not answer. */
-export type FailureCause = 'none' | 'release' | 'noEndpoint' | 'noAnswer' | 'noService';
+/** `incident`: what the pods of both arms call is down. `noEndpoint`: no ready pod behind the Service that was picked. `noAnswer`: the pod is still listed and does not answer. */
+export type FailureCause = 'none' | 'release' | 'incident' | 'noEndpoint' | 'noAnswer' | 'noService';
 
-export function createLegs({ store, pods }: { store: ProcessStore; pods: Pods }) {
+/** Whose requests are followed. */
+type Followed = Pick<CanaryPlan, 'namespace' | 'apex'> & Partial<Pick<CanaryPlan, 'target'>>;
+
+export interface LegsOptions {
+  store: ProcessStore;
+  pods: Pods;
+  /** Percent of a canary's requests that fail whoever answers them. Absent: none. */
+  incidentOf?(namespace: string, target: string): number;
+}
+
+export function createLegs({ store, pods, incidentOf = () => 0 }: LegsOptions) {
   /** The pods behind one Service, each with an equal share. */
-  function legsThrough(namespace: string, service: string, arm: Leg['arm'], share: number): Leg[] {
+  function legsThrough(
+    { namespace, target = '' }: Followed,
+    service: string,
+    arm: Leg['arm'],
+    share: number,
+  ): Leg[] {
     const object = store.get(SERVICE, namespace, service);
     const workload = object?.spec.selector?.app ?? '';
     const lost = { share, arm, workload, replicaSet: '', pod: '', version: '', failing: 1, latencyMs: 0 };
@@ -53,22 +68,24 @@ export function createLegs({ store, pods }: { store: ProcessStore; pods: Pods })
       const part = { share: share / listed.size, arm, workload, replicaSet, pod: name };
       if (!pod || !pods.isAnswering(uid))
         return { ...part, version: '', failing: 1, latencyMs: 0, cause: 'noAnswer' as const };
-      const { version, errorPercent, latencyMs } = behaviourOf(pod);
-      const cause = errorPercent > 0 ? ('release' as const) : ('none' as const);
-      return { ...part, version, failing: errorPercent / 100, latencyMs, cause };
+      const { version, errorPercent: own, latencyMs } = behaviourOf(pod);
+      const incident = incidentOf(namespace, target);
+      const cause = incident > own ? 'incident' : own > 0 ? 'release' : 'none';
+      return { ...part, version, failing: Math.max(own, incident) / 100, latencyMs, cause };
     });
   }
 
-  return function follow({ namespace, apex }: Pick<CanaryPlan, 'namespace' | 'apex'>): Leg[] {
+  return function follow(followed: Followed): Leg[] {
+    const { namespace, apex } = followed;
     const split = store.get(SPLIT, namespace, apex);
     const backends: Json[] = split?.spec?.service === apex ? (split?.spec?.backends ?? []) : [];
     const sum = backends.reduce((total, one) => total + Number(one.weight ?? 0), 0);
-    if (sum <= 0) return legsThrough(namespace, apex, 'apex', 1);
+    if (sum <= 0) return legsThrough(followed, apex, 'apex', 1);
     return backends
       .filter(one => Number(one.weight) > 0)
       .flatMap(one => {
         const arm = one.service === `${apex}-canary` ? 'canary' : 'primary';
-        return legsThrough(namespace, one.service, arm, Number(one.weight) / sum);
+        return legsThrough(followed, one.service, arm, Number(one.weight) / sum);
       });
   };
 }

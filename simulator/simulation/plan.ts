@@ -83,6 +83,8 @@ export type Fault =
   | { kind: 'clock'; engine: number; byMs: number }
   | { kind: 'metrics'; canary: number; how: MetricsTrouble; forMs: number }
   | { kind: 'counters'; canary: number; how: CounterTrouble; forMs: number }
+  /** What the pods of both arms call is down: so many of their requests fail, whoever answers. */
+  | { kind: 'incident'; canary: number; errorPercent: number; forMs: number }
   /** Pods cannot be created in the namespace of the canary. */
   | { kind: 'quota'; canary: number; forMs: number }
   /** Whoever is told of rollouts does not answer, or not well. */

@@ -72,6 +72,7 @@ function createStage(plan: Plan) {
     pods,
     now,
     startMs: START_MS,
+    incidentOf: troubles.incidentOf,
     onAnswered: proxies.answered,
   });
   const state: State = {
@@ -228,7 +229,17 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
       if ('effect' in item || item.kind === 'tick' || item.kind === 'wake') return;
       stage.note('fault', describe(item, undefined));
       stage.strike(item);
+      accountant.accrueAll();
       stage.troubles.begin(item, engines);
+      if (item.kind !== 'incident') return;
+      accountant.look(item.canary);
+      clock.setTimer(
+        () => {
+          accountant.accrue(item.canary);
+          accountant.look(item.canary);
+        },
+        Math.min(item.forMs, START_MS + plan.restlessMs - now()),
+      );
     }, item.atMs);
   engines.start();
 

@@ -13,6 +13,8 @@ import type { CounterTrouble, Fault, Item, MetricsTrouble, Plan } from './plan.t
 export interface Troubles {
   metricsOf(namespace: string, workload: string): MetricsTrouble | undefined;
   countersOf(namespace: string, workload: string): { how: CounterTrouble; sinceMs: number } | undefined;
+  /** Percent of requests that fail whoever answers them. */
+  incidentOf(namespace: string, target: string): number;
   refusalOf(call: Call): StatusError | undefined;
   receiver(): ReceiverTrouble | undefined;
   /** Begins a fault that strikes by itself. */
@@ -22,6 +24,7 @@ export interface Troubles {
 export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, endMs: number): Troubles {
   const metrics = new Map<string, { how: MetricsTrouble; untilMs: number }>();
   const counters = new Map<string, { how: CounterTrouble; sinceMs: number; untilMs: number }>();
+  const incidents = new Map<string, { errorPercent: number; untilMs: number }>();
   const deaf = new Map<string, { code: number; untilMs: number }>();
   let receiver: { how: ReceiverTrouble; untilMs: number } | undefined;
   const until = (forMs: number) => Math.min(now() + forMs, endMs);
@@ -34,6 +37,10 @@ export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, 
     countersOf(namespace, workload) {
       const trouble = counters.get(`${namespace}/${workload.replace(/-primary$/, '')}`);
       return trouble && trouble.untilMs > now() ? trouble : undefined;
+    },
+    incidentOf(namespace, target) {
+      const incident = incidents.get(`${namespace}/${target}`);
+      return incident && incident.untilMs > now() ? incident.errorPercent : 0;
     },
     refusalOf(call) {
       const trouble = call.kind === 'status' ? deaf.get(`${call.namespace}/${call.name}`) : undefined;
@@ -64,6 +71,12 @@ export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, 
           const { namespace, target } = plan.canaries[item.canary]!;
           const sinceMs = now();
           counters.set(`${namespace}/${target}`, { how: item.how, sinceMs, untilMs: until(item.forMs) });
+          return;
+        }
+        case 'incident': {
+          const { namespace, target } = plan.canaries[item.canary]!;
+          const { errorPercent } = item;
+          incidents.set(`${namespace}/${target}`, { errorPercent, untilMs: until(item.forMs) });
           return;
         }
         case 'receiver':
@@ -106,6 +119,7 @@ export const FAULTS: ReadonlySet<string> = new Set<Fault['kind']>([
   'clock',
   'metrics',
   'counters',
+  'incident',
   'quota',
   'receiver',
   'status',

@@ -1,11 +1,12 @@
 /**
- * A canary that never failed a request and was never slow is not rolled back on evidence while the provider tells the
+ * A canary that never failed a request that the primary would not have failed, and was never slower, is not rolled back on evidence while the provider tells the
  * truth. Chance could do it to a real one, with a probability of alpha; the counts of a simulation are exact.
  */
+import type { Item } from '../plan.ts';
 import type { CanaryView } from '../witness.ts';
 import type { Rule, Scene } from './checker.ts';
 import { withoutEvidence } from './ending.ts';
-import { routeWrite, runOf, versionOf } from './reading.ts';
+import { judgeModeOf, routeWrite, runOf, specsSince, versionOf } from './reading.ts';
 
 export const unharmed: Rule = {
   name: 'unharmed',
@@ -18,7 +19,11 @@ export const unharmed: Rule = {
         const { view, after } = write;
         if (view.isDeleting || !withoutEvidence(scene, view, after, hand)) return;
         const sinceMs = view.runSinceMs.get(after.run) ?? scene.startMs;
-        if (!isGood(scene, view, after.run) || wasLiedTo(scene, view, sinceMs)) return;
+        if (!isGood(scene, view, after.run)) return;
+        if (struck(scene, view, sinceMs, item => item.kind === 'metrics' && item.how === 'bad')) return;
+        // Held against the user's own bounds alone it is not excused by what the primary suffers too.
+        const isAlone = specsSince(view, sinceMs).some(spec => judgeModeOf(spec) === 'slo');
+        if (isAlone && struck(scene, view, sinceMs, item => item.kind === 'incident')) return;
         report(view, `run ${after.run} was ended on evidence, and its revision never failed a request`);
       },
     };
@@ -37,12 +42,14 @@ function isGood(scene: Scene, view: CanaryView, run: string): boolean {
   });
 }
 
-function wasLiedTo(scene: Scene, view: CanaryView, sinceMs: number): boolean {
+/** Whether such a fault lasted at some moment since. */
+function struck(scene: Scene, view: CanaryView, sinceMs: number, isSuch: (item: Item) => boolean): boolean {
   return scene.plan.items.some(
     item =>
-      item.kind === 'metrics' &&
+      'forMs' in item &&
+      'canary' in item &&
       item.canary === view.index &&
-      item.how === 'bad' &&
+      isSuch(item) &&
       scene.startMs + item.atMs <= scene.now() &&
       scene.startMs + item.atMs + item.forMs >= sinceMs,
   );
