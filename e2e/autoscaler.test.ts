@@ -31,7 +31,7 @@ const reads = () =>
 test('it holds the run that it scales, is named, and the run goes on without it', async () => {
   await rig.shop(SHOP);
   const stepWeights = Array.from({ length: 20 }, (_unused, index) => (index + 1) * 5);
-  await rig.declare(SHOP, { analysis: { interval: '3s', bake: '1s', stepWeights } });
+  await rig.declare(SHOP, { analysis: { interval: '3s', bake: '1s', stepWeights, threshold: 1 } });
   await rig.phase(SHOP, 'Initialized');
   const before = reads().length;
   const scaleTargetRef = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'web' };
