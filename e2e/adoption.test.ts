@@ -47,6 +47,15 @@ function quota(resource: string, most: string): Pick<Trouble, 'make' | 'mend'> {
   };
 }
 
+/** Edits the container of the target's template. */
+const edited = (edit: (container: any) => void) => async (namespace: string) => {
+  const path = `/apis/apps/v1/namespaces/${namespace}/deployments/web`;
+  const { containers } = (await rig.api.request('GET', path)).body.spec.template.spec;
+  edit(containers[0]);
+  const { status } = await rig.api.request('PATCH', path, { spec: { template: { spec: { containers } } } });
+  expect(status).toBe(200);
+};
+
 const policies = (namespace: string) => `/apis/networking.k8s.io/v1/namespaces/${namespace}/networkpolicies`;
 
 const troubles: Trouble[] = [
@@ -80,6 +89,15 @@ const troubles: Trouble[] = [
     reason: 'QuotaExceeded',
     sentence: /Deployment web-primary would be refused: .*exceeded quota: small/,
     ...quota('count/deployments.apps', '1'),
+  },
+  {
+    what: 'a port that its template names twice, which may be created and not applied',
+    namespace: 'twice',
+    reason: 'PrimaryDryRunRefused',
+    sentence:
+      /Deployment web-primary would be refused: .*\.ports: duplicate entries for key \[containerPort=8080,protocol="TCP"\]/,
+    make: edited(container => container.ports.push({ name: 'again', containerPort: 8080 })),
+    mend: edited(container => container.ports.pop()),
   },
   {
     what: 'a NetworkPolicy that would not let its users in',

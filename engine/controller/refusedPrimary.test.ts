@@ -32,6 +32,15 @@ test.each([
     'PrimaryDryRunRefused',
   ],
   [
+    'server-side apply',
+    failure(
+      500,
+      '',
+      'failed to create typed patch object (shop/web-primary; apps/v1, Kind=Deployment): .spec.template.spec.containers[name="app"].env: duplicate entries for key [name="A"]',
+    ),
+    'PrimaryDryRunRefused',
+  ],
+  [
     'a quota of Deployments',
     failure(403, 'Forbidden', 'deployments.apps "web-primary" is forbidden: exceeded quota: few'),
     'QuotaExceeded',
@@ -68,9 +77,12 @@ test.each([
   },
 );
 
-test('an API server that fails says nothing about the primary', async () => {
+test.each([
+  failure(503, 'ServiceUnavailable', 'etcd is away'),
+  failure(500, 'InternalError', 'Internal error occurred: etcdserver: request timed out'),
+])('an API server that fails says nothing about the primary', async answer => {
   const world = await startTelling();
-  const script = refusing(world, failure(503, 'ServiceUnavailable', 'etcd is away'));
+  const script = refusing(world, answer);
   await world.start('one');
   world.declare();
   await world.until(() => script.asked > 1);

@@ -296,6 +296,8 @@ function isReady(deployment: KubernetesObject): boolean {
 const QUOTA = /exceeded quota|failed quota/i;
 /** The sentence of RBAC, which admission never says. */
 const WITHOUT_RIGHT = /cannot \w+ resource/;
+/** How k8s.io/apimachinery begins when it cannot merge what is applied (structuredmerge.go). */
+const UNAPPLICABLE = 'failed to create typed patch object';
 
 /**
  * Why the API server would not have the primary, in its own words; undefined when it said nothing about the primary
@@ -320,7 +322,9 @@ export function refusedService(error: ApiError): Problem | undefined {
 }
 
 /** The API server has looked at the object and would not have it. */
-function isRefusal({ kind }: ApiError): boolean {
+function isRefusal({ kind, code, message }: ApiError): boolean {
+  // A template that names a port or a variable twice may be created, but never applied.
+  if (code === 500 && message.startsWith(UNAPPLICABLE)) return true;
   return kind === 'forbidden' || kind === 'invalid' || kind === 'badRequest';
 }
 

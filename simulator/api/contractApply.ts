@@ -230,6 +230,35 @@ function conflictTests(use: () => Used): void {
 }
 
 function listTests(use: () => Used): void {
+  test.each([
+    ['ports', [{ containerPort: 80 }, { name: 'b', containerPort: 80 }], '[containerPort=80,protocol="TCP"]'],
+    [
+      'env',
+      [
+        { name: 'A', value: '1' },
+        { name: 'A', value: '2' },
+      ],
+      '[name="A"]',
+    ],
+  ])('%s that come twice may be created and patched, and never applied', async (field, items, key) => {
+    const { calls } = use();
+    const { name, path } = target(calls, 'apps/v1', 'deployments');
+    const body = deployment(name);
+    body.spec.template.spec.containers[0][field] = items;
+    const what = `(/${name}; apps/v1, Kind=Deployment)`;
+    const where = `.spec.template.spec.containers[name="app"].${field}`;
+    const message = `failed to create typed patch object ${what}: ${where}: duplicate entries for key ${key}`;
+    for (let time = 0; time < 2; time++) {
+      const { status, body: refusal } = await calls.apply(path, body, 'serin', true);
+      expect(status).toBe(500);
+      expect(refusal).toMatchObject({ kind: 'Status', code: 500, message });
+      expect(refusal).not.toHaveProperty('reason');
+      if (time === 0) ok(await calls.post(path.replace(`/${name}`, ''), body), 201);
+    }
+    const patched = ok(await calls.merge(path, { spec: { replicas: 1 } }));
+    expect(patched.spec.template.spec.containers[0][field]).toHaveLength(2);
+  });
+
   test('containers, ports and env merge by key; atomic lists and selectors are replaced', async () => {
     const { calls } = use();
     const { name, path } = target(calls, 'apps/v1', 'deployments');

@@ -129,6 +129,30 @@ function indexItems(shape: ListShape, list: Json): Map<string, Json> {
   return index;
 }
 
+/** What the server says of the first keyed list that names an item twice; an apply of it is refused. */
+export function repeatedItem(value: Json, given: Shape, path = ''): string | undefined {
+  const shape = resolve(given, value);
+  if (shape.type === 'map') {
+    for (const [field, member] of Object.entries(value as Record<string, Json>)) {
+      const found = repeatedItem(member, fieldShape(shape, field), `${path}.${field}`);
+      if (found) return found;
+    }
+  }
+  if (shape.type !== 'keyed') return undefined;
+  const seen = new Set<string>();
+  for (const item of value as Json[]) {
+    const keys = shape.keys
+      .map(key => [key, item?.[key] ?? shape.defaults[key]])
+      .filter(([, one]) => one !== undefined);
+    const key = `[${keys.map(([name, one]) => `${name}=${JSON.stringify(one)}`).join(',')}]`;
+    if (seen.has(key)) return `${path}: duplicate entries for key ${key}`;
+    seen.add(key);
+    const found = repeatedItem(item, shape.item, path + key);
+    if (found) return found;
+  }
+  return undefined;
+}
+
 /** `right` over `left`: leaves of `right` win, keyed lists and maps merge. */
 export function mergeFields(left: Json, right: Json, given: Shape): Json {
   if (right === undefined) return copy(left);
@@ -148,8 +172,6 @@ export function mergeFields(left: Json, right: Json, given: Shape): Json {
 function mergeLists(left: Json[], right: Json[], shape: ListShape): Json[] {
   const leftItems = indexItems(shape, left);
   const rightItems = indexItems(shape, right);
-  if (rightItems.size !== right.length)
-    throw new StatusError(500, 'InternalError', 'duplicate entries for key in the applied list');
   const pending = [...leftItems.keys()];
   const result: Json[] = [];
   const takeLeftOnly = () => {

@@ -6,6 +6,7 @@ import { copy, isObject } from './json.ts';
 import type { Json } from './json.ts';
 import { apiVersionOf } from './kinds.ts';
 import type { Kind } from './kinds.ts';
+import { repeatedItem } from './fields.ts';
 import { applyFields } from './ownership.ts';
 import { jsonPatch, mergePatch } from './patch.ts';
 import { stored } from './reading.ts';
@@ -173,6 +174,7 @@ function apply(server: Server, kind: Kind, request: WriteRequest): HttpResponse 
   if (!isObject(body)) throw badRequest('error decoding YAML: the configuration is not an object');
   if (info.subresource === 'scale') throw notImplemented('server-side apply of the scale subresource');
   const config = applyConfig(kind, request);
+  checkKeys(kind, body);
   const warnings = checkedWarnings(kind, request, body);
   const live = server.storage.get(kind.table, kind.namespaced ? info.namespace : undefined, info.name);
   if (!live && info.subresource) stored(server, kind, info);
@@ -197,6 +199,15 @@ function apply(server: Server, kind: Kind, request: WriteRequest): HttpResponse 
   const options = { ...optionsOf(request), managedFields: applied.managedFields };
   if (live) return answer(kind, 200, replaceObject(server, kind, live, applied.object, options), warnings);
   return answer(kind, 201, createObject(server, kind, info.namespace, applied.object, options), warnings);
+}
+
+/** Lists by key cannot be merged when a key comes twice; what is created or updated may have such. */
+function checkKeys(kind: Kind, body: Json): void {
+  const repeated = repeatedItem(body, kind.shape);
+  if (repeated === undefined) return;
+  const { namespace = '', name = '' } = body.metadata ?? {};
+  const what = `${namespace}/${name}; ${apiVersionOf(kind)}, Kind=${kind.kind}`;
+  throw new StatusError(500, '', `failed to create typed patch object (${what}): ${repeated}`);
 }
 
 /** Without an object to compare with, a resourceVersion is not a precondition for the real server; a uid is. */

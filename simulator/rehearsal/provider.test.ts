@@ -57,6 +57,7 @@ function world(metrics: readonly MetricSetting[] = []) {
     lagMs: () => 5,
     life: 'one',
     knewAtMs: () => 0,
+    crash: () => {},
   });
   const { signal } = new AbortController();
   async function answered<Answer>(asking: Promise<Answer>): Promise<Answer> {

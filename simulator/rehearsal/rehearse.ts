@@ -45,6 +45,7 @@ const VERSIONS = { old: 'v1', new: 'v2' } as const;
 const ROUTE_KINDS: ReadonlySet<string> = new Set(['TrafficSplit', 'EndpointSlice', 'Service', 'Pod']);
 const NO_STRIKES: Strikes = {
   onCall: () => undefined,
+  deedOn: () => undefined,
   onTick: () => undefined,
   onWake: () => undefined,
 };
@@ -127,7 +128,12 @@ function createStage(scenario: Scenario, seed: string) {
     chance: chance.fork('scrapes'),
   });
   const engines = createEngines({
-    plan: { engines: [{ offsetMs: 0, driftPpm: 0 }], drainMs: DRAIN_MS, resyncMs: RESYNC_MS },
+    plan: {
+      canaries: [],
+      engines: [{ offsetMs: 0, driftPpm: 0 }],
+      drainMs: DRAIN_MS,
+      resyncMs: RESYNC_MS,
+    },
     clock,
     chance: chance.fork('engine'),
     cluster,
@@ -139,6 +145,7 @@ function createStage(scenario: Scenario, seed: string) {
     receiver: () => undefined,
     onTold: () => {},
     onArrival: () => {},
+    perform: () => {},
     onBroken(_engine, message) {
       throw new Error(message);
     },

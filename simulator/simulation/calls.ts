@@ -1,6 +1,6 @@
 /** What a request of an engine is about: which kind of effect, on which object. Pure. */
 import type { HttpRequest } from '../../engine/kubernetes/types.ts';
-import type { Effect } from './plan.ts';
+import type { CanaryPlan, OnCall } from './plan.ts';
 
 export type CallKind =
   | 'route'
@@ -14,7 +14,8 @@ export type CallKind =
   | 'other'
   | 'get'
   | 'list'
-  | 'watch';
+  | 'watch'
+  | 'query';
 
 export interface Call {
   kind: CallKind;
@@ -48,15 +49,28 @@ export function callOf(request: HttpRequest): Call {
   return { ...about, kind: writeKind(resource, name, subresource), isWrite: true };
 }
 
+/** Whether the call names an object of this canary. What is made anew has no name in its path. */
+export function isAbout({ namespace, name }: Call, canary: CanaryPlan): boolean {
+  const { target, apex } = canary;
+  const names = [canary.name, target, `${target}-primary`, apex, `${apex}-primary`, `${apex}-canary`];
+  return namespace === canary.namespace && names.includes(name);
+}
+
 function writeKind(resource: string, name: string, subresource: string): CallKind {
   if (resource === 'canaries') return subresource === 'status' ? 'status' : 'canary';
   if (resource === 'deployments') return name.endsWith('-primary') ? 'primary' : 'target';
   return KINDS[resource] ?? 'other';
 }
 
-/** Whether a fault that waits for this effect strikes this call. Events are nobody's concern. */
-export function isStruck(effect: Effect, call: Call): boolean {
-  switch (effect) {
+/**
+ * Whether what waits for this call is struck by it. Events are nobody's concern.
+ * @param after what the request before it in its chain was
+ */
+export function isStruck(on: OnCall, call: Call, after: CallKind | undefined, canary?: CanaryPlan): boolean {
+  if (on.canary !== undefined && (!canary || !isAbout(call, canary))) return false;
+  switch (on.effect) {
+    case 'between':
+      return call.isWrite && call.kind !== 'event' && (after === 'route' || after === 'status');
     case 'any':
       return call.kind !== 'event' && call.kind !== 'watch';
     case 'write':
@@ -65,6 +79,7 @@ export function isStruck(effect: Effect, call: Call): boolean {
     case 'status':
     case 'target':
     case 'primary':
-      return call.kind === effect;
+    case 'query':
+      return call.kind === on.effect;
   }
 }

@@ -106,13 +106,18 @@ export function createCounterSource(options: CounterSourceOptions): CounterReade
       options.onRead(query, asked, answer);
       return answer;
     },
-    history: (query, signal) =>
-      options.answered<HistoryAnswer>({
+    async history(query, signal) {
+      const asked = { atMs: options.now(), knewAtMs: options.knewAtMs() };
+      const answer = await options.answered<HistoryAnswer>({
         isLate: isLate(query),
         answer: () => historyOf(query),
         onCut: CUT,
         signal,
-      }),
+      });
+      // Without a history nothing is read: that is all that is told of this look.
+      if (answer.kind === 'providerError') options.onRead(query, asked, answer);
+      return answer;
+    },
   };
 }
 

@@ -155,7 +155,7 @@ function editedSpec(chance: Chance, canary: number, frame: Frame): Json {
   return { ...spec, analysis, service };
 }
 
-function drawBehaviour(chance: Chance): Behaviour {
+export function drawBehaviour(chance: Chance): Behaviour {
   const good = { ...GOOD_BEHAVIOUR, readyAfterMs: chance.spread(500, 8_000) };
   switch (chance.whole(0, 13)) {
     case 0:

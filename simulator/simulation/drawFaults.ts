@@ -80,6 +80,16 @@ const OF_ENGINES: readonly { kind: Fault['kind']; perMinute: number; draw: Draw 
     }),
   },
   {
+    kind: 'late',
+    perMinute: 0.5,
+    draw: (chance, engine) => ({
+      kind: 'late',
+      engine,
+      effect: effect(chance),
+      forMs: chance.spread(1_000, 60_000),
+    }),
+  },
+  {
     kind: 'stall',
     perMinute: 0.5,
     draw: (chance, engine) => ({
@@ -192,7 +202,7 @@ const OF_CANARIES: readonly { kind: Fault['kind']; perMinute: number; draw: Draw
 export function drawFaults(chance: Chance, frame: Frame): Undated[] {
   const drawn: Undated[] = [];
   // Some simulations have no fault at all: what goes wrong there is plain.
-  if (chance.happens(0.1)) return drawn;
+  if (chance.happens(0.2)) return drawn;
   const draws = [
     ...OF_ENGINES.map(entry => ({ ...entry, count: frame.engines.length })),
     ...OF_CANARIES.map(entry => ({ ...entry, count: frame.canaries.length })),

@@ -23,7 +23,7 @@ import { createNetwork } from './network.ts';
 import type { Plan } from './plan.ts';
 import { createProcess, type Process } from './process.ts';
 import { createStreams, type Streams } from './streams.ts';
-import type { Strikes } from './strikes.ts';
+import type { DeedOnCall, Strikes } from './strikes.ts';
 import { createWeakScheduler } from './weakScheduler.ts';
 
 /** What a metrics provider has to know of the engine that asks it. */
@@ -35,10 +35,12 @@ export interface Asker {
   life: string;
   /** Its caches show everything that has happened up to here. */
   knewAtMs(): number;
+  /** Ends this process; somebody starts another one later. */
+  crash(downMs: number): void;
 }
 
 export interface EnginesOptions {
-  plan: Pick<Plan, 'engines' | 'drainMs' | 'resyncMs'>;
+  plan: Pick<Plan, 'canaries' | 'engines' | 'queryMs' | 'drainMs' | 'resyncMs'>;
   clock: Clock;
   chance: Chance;
   cluster: Pick<Cluster, 'api'>;
@@ -51,6 +53,7 @@ export interface EnginesOptions {
   receiver(): ReceiverTrouble | undefined;
   onTold(id: string): void;
   onArrival(call: Call, hand: Hand): void;
+  perform(deed: DeedOnCall): void;
   /** The engine did what no engine may: a tick threw, a handler failed. */
   onBroken(engine: number, message: string): void;
 }
@@ -65,8 +68,8 @@ export interface Engines {
   kill(engine: number, downMs: number): void;
   /** True when this engine runs and is not frozen. */
   isAwake(engine: number): boolean;
-  /** Since when at least one engine has been running without a freeze; Infinity when none is. */
-  awakeSinceMs(): number;
+  /** Since when this engine (at least one) has been running without a freeze; Infinity when none is. */
+  awakeSinceMs(engine?: number): number;
   /** See `Scene.clockSpreadMs`. */
   clockSpreadMs(fromMs: number): number;
   stop(): void;
@@ -128,7 +131,8 @@ export function createEngines(options: EnginesOptions): Engines {
       streams,
       own,
       lagMs,
-      crash: ms => crash(index, ms),
+      // Whoever is dead already is not started twice.
+      crash: ms => process.isAlive() && crash(index, ms),
     });
     process.clock.setTimer(() => {
       void engine.start().catch((error: unknown) => options.onBroken(index, String(error)));
@@ -152,8 +156,9 @@ export function createEngines(options: EnginesOptions): Engines {
       slot.process?.step(byMs);
     },
     isAwake: index => slots[index]!.process?.isAlive() === true && !slots[index]!.process?.isFrozen(),
-    awakeSinceMs() {
-      const awake = slots.filter(slot => slot.process?.isAlive() && !slot.process.isFrozen());
+    awakeSinceMs(engine) {
+      const asked = engine === undefined ? slots : [slots[engine]!];
+      const awake = asked.filter(slot => slot.process?.isAlive() && !slot.process.isFrozen());
       return Math.min(Number.POSITIVE_INFINITY, ...awake.map(slot => slot.aliveSinceMs));
     },
     clockSpreadMs(fromMs) {
@@ -171,12 +176,16 @@ export function createEngines(options: EnginesOptions): Engines {
 }
 
 interface Life {
-  name: string;
   process: Process;
+  name: string;
   streams: Streams;
   own: Chance;
   lagMs: () => number;
   crash(downMs: number): void;
+}
+
+function queryLag({ queryMs }: Pick<Plan, 'queryMs'>, chance: Chance): (() => number) | undefined {
+  return queryMs && (() => chance.whole(queryMs.least, queryMs.most));
 }
 
 /** What `main` does, with the simulation's parts. */
@@ -187,6 +196,8 @@ function compose(options: EnginesOptions, index: number, life: Life): Engine {
     clock,
     engine: index,
     process,
+    canaries: plan.canaries,
+    life: life.name,
     server: cluster.api.transport(process.name),
     strikes,
     streams,
@@ -195,13 +206,15 @@ function compose(options: EnginesOptions, index: number, life: Life): Engine {
     crash: life.crash,
     onArrival: options.onArrival,
     refusal: options.refusal,
+    perform: options.perform,
   });
   const analyzer = options.analyzer({
     engine: index,
     process,
-    lagMs,
+    lagMs: queryLag(plan, own.fork('queries')) ?? lagMs,
     life: life.name,
     knewAtMs: streams.knownUpTo,
+    crash: life.crash,
   });
   const random = own.fork('random').next;
   const log = {

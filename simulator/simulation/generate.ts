@@ -6,19 +6,13 @@ import type { Json } from '../api/json.ts';
 import { type Chance, createChance } from './chance.ts';
 import { drawDeeds } from './drawDeeds.ts';
 import { drawFaults } from './drawFaults.ts';
+import { drawMoments } from './drawMoments.ts';
 import { drawSiege } from './drawSiege.ts';
-import {
-  type CanaryPlan,
-  type Deed,
-  type EnginePlan,
-  type Fault,
-  type Item,
-  type Plan,
-  TRAFFIC_KINDS,
-} from './plan.ts';
+import { type CanaryPlan, type EnginePlan, type Item, type Plan, TRAFFIC_KINDS } from './plan.ts';
 import { drawSpec } from './specs.ts';
 
-export type Undated = (Fault | Deed) & { atMs: number };
+type Without<Some, Key extends PropertyKey> = Some extends unknown ? Omit<Some, Key> : never;
+export type Undated = Without<Item, 'id'>;
 
 const CANARIES_MAX = 3;
 const RESTLESS_MIN_MS = 8 * 60_000;
@@ -34,15 +28,18 @@ export function generatePlan(seed: number): Plan {
     drawEngine(chance.fork(`engine/${index}`)),
   );
   const frame = { restlessMs, canaries, engines };
+  const faults = drawFaults(chance.fork('faults'), frame);
   const undated: Undated[] = [
     ...drawDeeds(chance.fork('deeds'), frame),
-    ...drawFaults(chance.fork('faults'), frame),
+    ...faults,
+    ...drawMoments(chance.fork('moments'), frame, faults.length > 0),
   ];
   undated.sort((a, b) => a.atMs - b.atMs);
   const items = undated.map((item, index): Item => ({ ...item, id: index + 1 }));
   const drawn: Plan = {
     seed,
     engines,
+    ...drawProvider(chance.fork('provider')),
     drainMs: chance.pick([2_000, 5_000, 10_000]),
     resyncMs: chance.pick([10_000, 30_000, 60_000]),
     restlessMs,
@@ -56,6 +53,11 @@ export interface Frame {
   restlessMs: number;
   canaries: readonly CanaryPlan[];
   engines: readonly EnginePlan[];
+}
+
+/** Some take longer for an answer than a canary has between two checks. */
+function drawProvider(chance: Chance): Pick<Plan, 'queryMs'> {
+  return chance.happens(0.4) ? { queryMs: { least: 200, most: chance.pick([2_000, 14_000, 14_000]) } } : {};
 }
 
 function drawEngine(chance: Chance): EnginePlan {
@@ -84,10 +86,11 @@ function drawCanary(chance: Chance, index: number): CanaryPlan {
 }
 
 function drawStrategy(chance: Chance): Json {
-  if (chance.happens(0.7)) return { type: 'RollingUpdate' };
+  if (chance.happens(0.5)) return { type: 'RollingUpdate' };
   const rollingUpdate = chance.pick<Json>([
     { maxSurge: 1, maxUnavailable: 0 },
     { maxSurge: 0, maxUnavailable: 1 },
+    { maxSurge: 0, maxUnavailable: '100%' },
     { maxSurge: '100%', maxUnavailable: 0 },
   ]);
   return { type: 'RollingUpdate', rollingUpdate };

@@ -8,8 +8,14 @@ export interface Hand {
   engine?: number;
   /** When the engine asked for it; the write may land much later. */
   askedAtMs: number;
-  /** The engine's caches showed everything that had happened up to here. */
+  /** The engine's caches showed everything that had happened up to here when it asked for the first of the chain. */
   knewAtMs: number;
+  /** Up to here of what a raise rests on (canaries, routes, workloads, pods, endpoints) when it asked for this one. */
+  sawAtMs?: number;
+  /** Writes that were asked one upon the other, as those of one decision are, have the same. */
+  chain?: string;
+  /** Of a status: the version that it is written over, and the newest that this process had been answered with. */
+  over?: { version: number; answered: number };
 }
 
 export interface Hands {

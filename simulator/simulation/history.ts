@@ -8,6 +8,8 @@ export interface History<Value> {
   sinceMs(): number;
   /** When the value before the current one began. */
   beforeMs(): number;
+  /** When the value began that it had at this moment. */
+  begunMs(atMs: number): number;
   /** True when the value satisfied this at some moment from `fromMs` up to now. */
   held(fromMs: number, isSo: (value: Value) => boolean): boolean;
   /** Every value from `fromMs` up to now, oldest first. */
@@ -21,11 +23,12 @@ const KEPT_MAX = 512;
 export function createHistory<Value>(atMs: number, initial: Value): History<Value> {
   let entries: { atMs: number; value: Value }[] = [{ atMs, value: initial }];
   const last = () => entries[entries.length - 1]!;
-  function during(fromMs: number): Value[] {
-    let first = entries.length - 1;
-    while (first > 0 && entries[first]!.atMs > fromMs) first -= 1;
-    return entries.slice(first).map(entry => entry.value);
+  function indexAt(nowMs: number): number {
+    let index = entries.length - 1;
+    while (index > 0 && entries[index]!.atMs > nowMs) index -= 1;
+    return index;
   }
+  const during = (fromMs: number) => entries.slice(indexAt(fromMs)).map(entry => entry.value);
   return {
     set(nowMs, value) {
       if (Object.is(last().value, value)) return;
@@ -37,6 +40,7 @@ export function createHistory<Value>(atMs: number, initial: Value): History<Valu
     },
     current: () => last().value,
     sinceMs: () => last().atMs,
+    begunMs: nowMs => entries[indexAt(nowMs)]!.atMs,
     beforeMs: () => (entries[entries.length - 2] ?? last()).atMs,
     held: (fromMs, isSo) => during(fromMs).some(isSo),
     during,

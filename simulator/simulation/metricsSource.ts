@@ -6,9 +6,11 @@ import type { Analyzer, Measurement, MetricQuery } from '../../analyzers/analyze
 import type { Clock } from '../../engine/clock.ts';
 import type { Accountant } from './accountant.ts';
 import { createCounterSource, type Told } from './counterSource.ts';
+import type { Call } from './calls.ts';
 import type { Process } from './process.ts';
 import type { CounterTrouble, MetricsTrouble } from './plan.ts';
 import type { Proxies } from './proxies.ts';
+import type { CallFault, DeedOnCall, Strikes } from './strikes.ts';
 
 export interface Answer {
   engine: number;
@@ -32,6 +34,11 @@ export interface MetricsSourceOptions {
   lagMs: () => number;
   /** The engine's caches show everything that has happened up to here. */
   knewAtMs(): number;
+  strikes: Strikes;
+  /** Ends this process; somebody starts another one later. */
+  crash(downMs: number): void;
+  /** Somebody acts just then. */
+  perform(deed: DeedOnCall): void;
   /** What is wrong with the metrics of this workload now. */
   trouble(namespace: string, workload: string): MetricsTrouble | undefined;
   /** What is wrong with its raw counters alone. */
@@ -42,6 +49,8 @@ export interface MetricsSourceOptions {
 
 /** Longer than the engine waits for a check. */
 const LATE_MS = 20_000;
+/** Longer than the shortest intervals. */
+const SLOW_MS = 9_000;
 const GOOD = { rate: 100, latencyMs: 5, errors: 0 };
 const BAD = { rate: 12, latencyMs: 9_000, errors: 88 };
 
@@ -92,13 +101,14 @@ export function createMetricsSource(options: MetricsSourceOptions): Analyzer {
       case 'bad':
         return { kind: 'value', value: valueOf(query, BAD), sampleCount: 1_000 };
       case 'late':
+      case 'slow':
       case undefined:
         return measured(query, scope);
     }
   }
 
   /** What a provider says is true when it says it, not when it was asked. */
-  function answered<T>(how: { isLate: boolean; answer: () => T; onCut: T; signal: AbortSignal }): Promise<T> {
+  function answered<T>(how: { delayMs: number; answer: () => T; onCut: T; signal: AbortSignal }): Promise<T> {
     const { signal, onCut } = how;
     return new Promise(resolve => {
       // Taken off again: a composite signal that is listened to is never forgotten.
@@ -108,22 +118,40 @@ export function createMetricsSource(options: MetricsSourceOptions): Analyzer {
       };
       const onAbort = () => end(onCut);
       signal.addEventListener('abort', onAbort);
-      clock.setTimer(
-        () => {
-          const answer = how.answer();
-          process.deliver(() => end(answer));
-        },
-        how.isLate ? LATE_MS : options.lagMs(),
-      );
+      if (!Number.isFinite(how.delayMs)) return;
+      clock.setTimer(() => {
+        const answer = how.answer();
+        process.deliver(() => end(answer));
+      }, how.delayMs);
     });
+  }
+
+  /** What strikes this query; who dies or freezes with it does so now. */
+  function strike({ namespace, workload }: Scope): CallFault | undefined {
+    const call: Call = { kind: 'query', isWrite: false, resource: 'metrics', namespace, name: workload };
+    const fault = options.strikes.onCall(options.engine, call, undefined);
+    const deed = options.strikes.deedOn(options.engine, call, undefined);
+    if (deed) options.perform(deed);
+    if (fault?.kind === 'crash') options.crash(fault.downMs);
+    if (fault?.kind === 'freeze') process.freeze(fault.forMs);
+    return fault;
+  }
+
+  function delayOf(scope: Scope, fault: CallFault | undefined): number {
+    const trouble = options.trouble(scope.namespace, scope.workload);
+    const ownMs = trouble === 'late' ? LATE_MS : trouble === 'slow' ? SLOW_MS : options.lagMs();
+    return ownMs + (fault?.kind === 'slow' || fault?.kind === 'late' ? fault.forMs : 0);
   }
 
   async function one(query: MetricQuery, signal: AbortSignal): Promise<Measurement> {
     const scope = scopeOf(query.query ?? '');
     if (!scope) return { kind: 'providerError', message: 'the query names no workload' };
     const askedAtMs = clock.now();
+    const fault = strike(scope);
+    if (fault?.kind === 'refuse') return { kind: 'providerError', message: `HTTP ${fault.code}` };
+    const isSilent = fault?.kind === 'crash' || fault?.kind === 'lost';
     const measurement = await answered<Measurement>({
-      isLate: options.trouble(scope.namespace, scope.workload) === 'late',
+      delayMs: isSilent ? Number.POSITIVE_INFINITY : delayOf(scope, fault),
       answer: () => answerTo(query, scope),
       onCut: { kind: 'providerError', message: 'no answer in time' },
       signal,
@@ -144,7 +172,7 @@ export function createMetricsSource(options: MetricsSourceOptions): Analyzer {
 
   const counters = createCounterSource({
     ...options,
-    answered,
+    answered: how => answered({ ...how, delayMs: how.isLate ? LATE_MS : options.lagMs() }),
     accrueAll: accountant.accrueAll,
     now: clock.now,
     onRead({ namespace, canary }, { atMs: askedAtMs, knewAtMs }, answer) {

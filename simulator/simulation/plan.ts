@@ -10,6 +10,8 @@ export interface Plan {
   engines: EnginePlan[];
   drainMs: number;
   resyncMs: number;
+  /** How long the metrics provider takes for an answer, each time something in between; absent: as long as anybody. */
+  queryMs?: { least: number; most: number };
   /** Before this, items happen; after it only what heals. */
   restlessMs: number;
   canaries: CanaryPlan[];
@@ -55,13 +57,19 @@ export interface Behaviour {
 
 /** Which effect of an engine a fault waits for. */
 export const EFFECTS = ['route', 'status', 'target', 'primary', 'write', 'any'] as const;
-export type Effect = (typeof EFFECTS)[number];
+/**
+ * `between`: a write that comes right after one of the route or the status, as the next effect of one decision does.
+ * `query`: the provider is asked for a metric.
+ */
+export type Effect = (typeof EFFECTS)[number] | 'between' | 'query';
 export type Moment = 'before' | 'after';
 
 /** Strikes the first matching call of that engine at or after its time. */
-interface OnCall {
+export interface OnCall {
   engine: number;
   effect: Effect;
+  /** Only calls about this one. */
+  canary?: number;
 }
 
 export type Fault =
@@ -71,6 +79,8 @@ export type Fault =
   /** No answer. `after`: the write happened. */
   | ({ kind: 'lost'; moment: Moment; how: 'hang' | 'reset' } & OnCall)
   | ({ kind: 'slow'; forMs: number } & OnCall)
+  /** Stays on its way for so long: it is carried out when its sender has given it up, or is gone. */
+  | ({ kind: 'late'; forMs: number } & OnCall)
   | { kind: 'stall'; engine: number; resource: string; forMs: number }
   | { kind: 'drop'; engine: number; resource: string }
   | { kind: 'replay'; engine: number; resource: string }
@@ -92,7 +102,8 @@ export type Fault =
   /** Status writes of the canary are refused, by rights or by the schema. */
   | { kind: 'status'; canary: number; code: 403 | 422; forMs: number };
 
-export const METRICS_TROUBLES = ['missing', 'nan', 'late', 'good', 'bad', 'many', 'error'] as const;
+/** `slow`: within the engine's patience; `late`: beyond it. */
+export const METRICS_TROUBLES = ['missing', 'nan', 'late', 'slow', 'good', 'bad', 'many', 'error'] as const;
 export type MetricsTrouble = (typeof METRICS_TROUBLES)[number];
 
 /** Of raw counters alone. `stale`: they stand still, and so does their time; `reset`: they begin anew, once; `half`: the primary's are missing. */
@@ -132,4 +143,5 @@ export type Deed =
     }
   | { kind: 'traffic'; canary: number; traffic: TrafficKind };
 
-export type Item = { id: number; atMs: number } & (Fault | Deed);
+/** `on`: not at its time, but at the first matching call from then on, before it arrives or after it was carried out. */
+export type Item = { id: number; atMs: number } & (Fault | (Deed & { on?: OnCall & { moment: Moment } }));

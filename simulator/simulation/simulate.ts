@@ -9,7 +9,7 @@ import type { Checker, Scene, Violation } from './checkers/checker.ts';
 import { createCheckers } from './checkers/registry.ts';
 import { createCluster } from './cluster.ts';
 import { summaryOf } from './counterSource.ts';
-import { createDeeds, describe } from './deeds.ts';
+import { createDeeds, type Deeds, describe } from './deeds.ts';
 import { createEngines, type Engines, type EnginesOptions } from './engines.ts';
 import { createHands } from './hands.ts';
 import { createMetricsSource } from './metricsSource.ts';
@@ -41,6 +41,8 @@ export interface Outcome {
 }
 
 const PULSE_MS = 1_000;
+/** Faults that nothing waits for which takes traffic away: it comes with the watch event, asks nobody and tells later. */
+const BESIDE: ReadonlySet<string> = new Set(['metrics', 'receiver', 'quota', 'tick', 'wake']);
 /** How long nothing may happen once all has settled. */
 const QUIET_MS = 180_000;
 
@@ -51,6 +53,8 @@ interface State {
   strikes: number;
   /** When the last fault ends that has struck so far. */
   troubledUntilMs: number;
+  /** The same for each engine, without those that what must not wait does not depend on. */
+  hamperedUntilMs: number[];
   settledSinceMs: number;
   checkers: Checker[];
 }
@@ -81,6 +85,7 @@ function createStage(plan: Plan) {
     requests: 0,
     strikes: 0,
     troubledUntilMs: START_MS,
+    hamperedUntilMs: plan.engines.map(() => START_MS),
     settledSinceMs: Number.POSITIVE_INFINITY,
     checkers: [],
   };
@@ -91,7 +96,7 @@ function createStage(plan: Plan) {
     plan,
     now: () => now() - START_MS,
     onStrike(item, about) {
-      strike(item);
+      if (isFault(item)) strike(item);
       note('fault', `${describe(item, undefined)} strikes ${about}`);
     },
   });
@@ -100,6 +105,12 @@ function createStage(plan: Plan) {
     state.strikes += 1;
     const lastsMs = 'forMs' in item ? item.forMs : 'downMs' in item ? item.downMs : 0;
     state.troubledUntilMs = Math.max(state.troubledUntilMs, now() + lastsMs);
+    if (BESIDE.has(item.kind)) return;
+    // A server that forgets its history does so for everybody.
+    const isOwn = 'engine' in item && item.kind !== 'compact';
+    state.hamperedUntilMs = state.hamperedUntilMs.map((untilMs, engine) =>
+      isOwn && item.engine !== engine ? untilMs : Math.max(untilMs, now() + lastsMs),
+    );
   }
 
   function violate(found: Violation): void {
@@ -129,7 +140,7 @@ function createStage(plan: Plan) {
 
 type Stage = ReturnType<typeof createStage>;
 
-function enginesOptions(plan: Plan, stage: Stage): EnginesOptions {
+function enginesOptions(plan: Plan, stage: Stage, deeds: Deeds): EnginesOptions {
   const { state, note, troubles } = stage;
   return {
     ...stage,
@@ -138,10 +149,12 @@ function enginesOptions(plan: Plan, stage: Stage): EnginesOptions {
     refusal: troubles.refusalOf,
     receiver: troubles.receiver,
     onTold: id => note('receiver', `is told ${id}`),
+    perform: deeds.perform,
     analyzer: asker =>
       createMetricsSource({
         ...stage,
         ...asker,
+        perform: deeds.perform,
         trouble: troubles.metricsOf,
         counterTrouble: troubles.countersOf,
         onAnswer(answer) {
@@ -202,7 +215,8 @@ export interface SimulateOptions {
 export async function simulate(plan: Plan, options: SimulateOptions = {}): Promise<Outcome> {
   const stage = createStage(plan);
   const { clock, now, cluster, witness, accountant, state, timeline } = stage;
-  const engines = createEngines(enginesOptions(plan, stage));
+  const deeds = createDeeds({ ...stage, plan, startMs: START_MS });
+  const engines = createEngines(enginesOptions(plan, stage, deeds));
   attend(stage, engines);
   const scene: Scene = {
     plan,
@@ -215,17 +229,20 @@ export async function simulate(plan: Plan, options: SimulateOptions = {}): Promi
     behaviourOf: (canary, version) => deeds.behaviourOf(canary, version),
     settledSinceMs: () => state.settledSinceMs,
     calmSinceMs: () => Math.max(state.troubledUntilMs, engines.awakeSinceMs()),
+    unhamperedSinceMs: () =>
+      Math.min(
+        ...state.hamperedUntilMs.map((untilMs, engine) => Math.max(untilMs, engines.awakeSinceMs(engine))),
+      ),
     clockSpreadMs: engines.clockSpreadMs,
   };
   state.checkers = createCheckers(scene, stage.violate);
-  const deeds = createDeeds({ ...stage, plan, startMs: START_MS });
   plan.canaries.forEach((_canary, index) => {
     deeds.found(index);
     clock.setTimer(() => deeds.declare(index), 4_000 + 500 * index);
   });
   for (const item of plan.items)
     clock.setTimer(() => {
-      if (!isFault(item)) return deeds.perform(item);
+      if (!isFault(item)) return item.on ? undefined : deeds.perform(item);
       if ('effect' in item || item.kind === 'tick' || item.kind === 'wake') return;
       stage.note('fault', describe(item, undefined));
       stage.strike(item);

@@ -62,7 +62,11 @@ const HINTS: Readonly<Record<string, Hint>> = {
   'spec.skipAnalysis': { likelihood: 0.08, draw: () => true },
   // People set it while a simulation runs.
   'spec.suspend': { likelihood: 0 },
-  'spec.analysis.interval': { likelihood: 1, draw: seconds(2, 30) },
+  // Short ones meet more: answers that take longer than them, and each other.
+  'spec.analysis.interval': {
+    likelihood: 1,
+    draw: chance => `${chance.happens(0.4) ? chance.whole(2, 5) : chance.spread(2, 30)}s`,
+  },
   'spec.analysis.bake': { likelihood: 0.3, draw: seconds(2, 60) },
   'spec.analysis.threshold': { likelihood: 0.8, draw: whole(0, 4) },
   'spec.analysis.stepWeight': { draw: whole(8, 60) },

@@ -7,15 +7,20 @@ import { ApiError } from '../../engine/kubernetes/types.ts';
 import type { Process } from './process.ts';
 
 export interface Streams {
-  /** Wraps the chunks of one watch. `cut` ends the stream at the server. */
-  carry(resource: string, chunks: AsyncIterable<string>, cut: () => void): AsyncIterable<string>;
+  /** Wraps the chunks of one watch. `cut` ends the stream at the server, `left` says that nobody reads it any more. */
+  carry(
+    resource: string,
+    chunks: AsyncIterable<string>,
+    cut: () => void,
+    left: AbortSignal | undefined,
+  ): AsyncIterable<string>;
   stall(resource: string, forMs: number): void;
   drop(resource: string): void;
   replay(resource: string): void;
   /** Something of this resource has changed now. */
   changed(resource: string): void;
-  /** The engine has been told of everything that happened before this moment. */
-  knownUpTo(): number;
+  /** The engine has been told of everything that happened to these resources (to any) before this moment. */
+  knownUpTo(of?: ReadonlySet<string>): number;
 }
 
 interface Stream {
@@ -85,11 +90,16 @@ export function createStreams(options: StreamsOptions): Streams {
         yield again.length > 0 ? [...again, result.value].join('') : result.value;
       }
     } finally {
-      const knownMs = knownBy(stream);
-      open.delete(stream);
-      closedAtMs.set(stream.resource, Math.min(closedAtMs.get(stream.resource) ?? knownMs, knownMs));
-      stream.cut();
+      close(stream);
     }
+  }
+
+  function close(stream: Stream): void {
+    if (!open.has(stream)) return;
+    const knownMs = knownBy(stream);
+    open.delete(stream);
+    closedAtMs.set(stream.resource, Math.min(closedAtMs.get(stream.resource) ?? knownMs, knownMs));
+    stream.cut();
   }
 
   const each = (resource: string, act: (stream: Stream) => void) => {
@@ -97,7 +107,7 @@ export function createStreams(options: StreamsOptions): Streams {
   };
 
   return {
-    carry(resource, chunks, cut) {
+    carry(resource, chunks, cut, left) {
       const stream: Stream = {
         resource,
         cut,
@@ -110,6 +120,9 @@ export function createStreams(options: StreamsOptions): Streams {
       };
       closedAtMs.delete(resource);
       open.add(stream);
+      if (left?.aborted) close(stream);
+      // Whoever leaves while a chunk is on its way never comes back for it.
+      else left?.addEventListener('abort', () => close(stream), { once: true });
       return paced(stream, chunks);
     },
     stall(resource, forMs) {
@@ -129,10 +142,12 @@ export function createStreams(options: StreamsOptions): Streams {
         if (isUpToDate(stream)) stream.untoldMs = [];
         if (stream.untoldMs.at(-1) !== clock.now()) stream.untoldMs.push(clock.now());
       }),
-    knownUpTo() {
+    knownUpTo(of) {
       let knownMs = clock.now();
-      for (const stream of open) knownMs = Math.min(knownMs, knownBy(stream));
-      for (const atMs of closedAtMs.values()) knownMs = Math.min(knownMs, atMs);
+      for (const stream of open)
+        if (!of || of.has(stream.resource)) knownMs = Math.min(knownMs, knownBy(stream));
+      for (const [resource, atMs] of closedAtMs)
+        if (!of || of.has(resource)) knownMs = Math.min(knownMs, atMs);
       return knownMs;
     },
   };

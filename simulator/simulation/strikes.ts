@@ -1,16 +1,22 @@
 /**
  * Which faults are due. Faults on calls and ticks wait, from their time on, for the first call or tick that they fit;
- * each strikes once (a refusal as often as it says). After the restless time nothing strikes any more.
+ * each strikes once (a refusal as often as it says). So do deeds that wait for a call. After the restless time nothing
+ * strikes any more.
  */
-import { type Call, isStruck } from './calls.ts';
-import type { Fault, Item, Plan } from './plan.ts';
+import { type Call, type CallKind, isStruck } from './calls.ts';
+import type { Deed, Fault, Item, Moment, OnCall, Plan } from './plan.ts';
 
 export type CallFault = Extract<Fault, { effect: unknown }>;
 export type TickFault = Extract<Fault, { kind: 'tick' }>;
 export type WakeFault = Extract<Fault, { kind: 'wake' }>;
 
+export type DeedOnCall = Item & Deed & { on: OnCall & { moment: Moment } };
+
 export interface Strikes {
-  onCall(engine: number, call: Call): CallFault | undefined;
+  /** @param after what the request before it in its chain was */
+  onCall(engine: number, call: Call, after: CallKind | undefined): CallFault | undefined;
+  /** What is done just before or after this call is carried out. */
+  deedOn(engine: number, call: Call, after: CallKind | undefined): DeedOnCall | undefined;
   onTick(engine: number): TickFault | undefined;
   onWake(engine: number): WakeFault | undefined;
 }
@@ -48,12 +54,22 @@ export function createStrikes(options: StrikesOptions): Strikes {
     return undefined;
   }
 
+  const fits = (on: OnCall, engine: number, call: Call, after: CallKind | undefined) =>
+    on.engine === engine &&
+    isStruck(on, call, after, on.canary === undefined ? undefined : plan.canaries[on.canary]);
+  const about = (call: Call) => `${call.kind} ${call.namespace}/${call.name || call.resource}`;
+
   return {
-    onCall: (engine, call) =>
+    onCall: (engine, call, after) =>
       take(
-        `${call.kind} ${call.namespace}/${call.name || call.resource}`,
-        (item): item is Item & CallFault =>
-          'effect' in item && item.engine === engine && isStruck(item.effect, call),
+        about(call),
+        (item): item is Item & CallFault => 'effect' in item && fits(item, engine, call, after),
+      ),
+    deedOn: (engine, call, after) =>
+      take(
+        about(call),
+        (item): item is DeedOnCall =>
+          'on' in item && item.on !== undefined && fits(item.on, engine, call, after),
       ),
     onTick: engine =>
       take('a tick', (item): item is Item & TickFault => item.kind === 'tick' && item.engine === engine),

@@ -94,6 +94,7 @@ export function createTroubles(plan: Plan, cluster: Cluster, now: () => number, 
         case 'refuse':
         case 'lost':
         case 'slow':
+        case 'late':
         case 'tick':
         case 'wake':
           // These wait for a call or a tick.
@@ -109,6 +110,7 @@ export const FAULTS: ReadonlySet<string> = new Set<Fault['kind']>([
   'refuse',
   'lost',
   'slow',
+  'late',
   'stall',
   'drop',
   'replay',

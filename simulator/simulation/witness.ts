@@ -35,8 +35,10 @@ export type PodCounts = ReadonlyMap<string, { total: number; ready: number }>;
 
 export interface StatusView {
   atMs: number;
-  engine: number | undefined;
-  knewAtMs: number;
+  /** See `Hand`. */
+  chain: string | undefined;
+  askedAtMs: number;
+  sawAtMs: number | undefined;
   status: Json;
 }
 
@@ -197,7 +199,8 @@ export function createWitness(plan: Plan, store: ProcessStore, now: () => number
       if (run && !view.runSinceMs.has(run)) view.runSinceMs.set(run, atMs);
       nameRevision(view, object.status?.run);
       const epoch: number = object.status?.epoch ?? 0;
-      const landed = { atMs, engine: hand.engine, knewAtMs: hand.knewAtMs, status: object.status };
+      const { chain, askedAtMs, sawAtMs } = hand;
+      const landed = { atMs, chain, askedAtMs, sawAtMs, status: object.status };
       view.statuses.set(epoch, [...(view.statuses.get(epoch) ?? []), landed]);
       if (view.statuses.size > STATUSES_MAX) view.statuses.delete(view.statuses.keys().next().value!);
     }

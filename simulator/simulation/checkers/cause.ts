@@ -6,7 +6,10 @@ import type { Json } from '../../api/json.ts';
 import type { Hand } from '../hands.ts';
 import type { CanaryView, RouteView, StatusView } from '../witness.ts';
 import type { Rule, Scene } from './checker.ts';
-import { checkedMetricsOf, knownSince, routeWrite, specsSince } from './reading.ts';
+import { checkedMetricsOf, intervalMsOf, knownSince, routeWrite, specsSince } from './reading.ts';
+
+/** From the record to the answer that says it has landed, and rounding. */
+const SLACK_MS = 250;
 
 export const cause: Rule = {
   name: 'cause',
@@ -46,9 +49,10 @@ function untrue(
   before: RouteView | undefined,
   after: RouteView,
   hand: Hand,
-  { status }: StatusView,
+  record: StatusView,
 ): string | undefined {
-  const fromMs = knownSince(view, hand, after.epoch);
+  const { status } = record;
+  const fromMs = knownSince(hand);
   const specs = specsSince(view, fromMs);
   const weight = before?.canaryWeight ?? 0;
   switch (status.run?.cause) {
@@ -58,9 +62,8 @@ function untrue(
         ? undefined
         : 'blue/green begins by verdict';
     case 'verdict':
-      return weight > 0
-        ? unpassed(scene, view, view.epoch.beforeMs(), specs)
-        : uniterated(scene, view, view.runSinceMs.get(after.run) ?? 0, specs);
+      if (weight === 0) return uniterated(scene, view, view.runSinceMs.get(after.run) ?? 0, specs);
+      return outdated(scene, hand, record, specs) ?? unpassed(scene, view, view.epoch.beforeMs(), specs);
     case 'command':
       return view.isDeleting || view.commands.some(one => one.verb === 'promote')
         ? undefined
@@ -78,6 +81,14 @@ function untrue(
     default:
       return `the cause is ${status.run?.cause}`;
   }
+}
+
+/** Whoever finishes a raise that was recorded before rests on a verdict that is younger than an interval. */
+function outdated(scene: Scene, hand: Hand, record: StatusView, specs: readonly Json[]): string | undefined {
+  if (record.chain === hand.chain) return undefined;
+  const ageMs = hand.askedAtMs - record.atMs;
+  const mostMs = Math.max(...specs.map(intervalMsOf)) + SLACK_MS + scene.clockSpreadMs(record.atMs);
+  return ageMs < mostMs ? undefined : `it was recorded ${ageMs} ms before, and nothing was judged since`;
 }
 
 function hasNoMetrics(specs: readonly Json[]): boolean {

@@ -34,6 +34,8 @@ export interface Scene {
   behaviourOf(canary: number, version: string): Behaviour | undefined;
   /** Since when nothing has struck and at least one engine has been awake; Infinity while something is amiss. */
   calmSinceMs(): number;
+  /** Since when some engine has been awake, and nothing has struck it that what must not wait depends on. */
+  unhamperedSinceMs(): number;
   /** Since when every canary has settled, after the restless time; Infinity before. */
   settledSinceMs(): number;
   /** How far the clocks of the engines may have been apart, from each other and from an earlier self, since that moment. */

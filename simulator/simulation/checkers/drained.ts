@@ -39,7 +39,7 @@ function check(scene: Scene, report: Report, view: CanaryView, change: StoreChan
   const what = falls ? `scaled from ${before.replicas} to ${after.replicas}` : 'un-paused';
   if (!isTarget) {
     // Whoever scales the target scales the workload, and the primary is what serves.
-    const isAsked = view.target.held(knownSince(view, hand), target => target.replicas === after.replicas);
+    const isAsked = view.target.held(knownSince(hand), target => target.replicas === after.replicas);
     if (falls && !(isAsked && after.replicas > 0)) report(view, `the primary was ${what}`);
     return;
   }
@@ -51,10 +51,10 @@ function check(scene: Scene, report: Report, view: CanaryView, change: StoreChan
     // A deletion gives the workload back: the target serves, and is let go under its traffic.
     if (view.isDeleting && !falls) return;
     // A stranger's weights that came after the engine looked: no write of it could have met them.
-    if (view.routeHand !== 'engine' && view.routeTouchedMs > hand.knewAtMs) return;
+    if (view.routeHand !== 'engine' && view.routeTouchedMs >= knownSince(hand)) return;
     return report(view, `the target was ${what} while the route gives it ${route.canaryWeight} %`);
   }
-  if (falls && !view.endpoints.primary.held(knownSince(view, hand), count => count > 0))
+  if (falls && !view.endpoints.primary.held(knownSince(hand), count => count > 0))
     return report(view, `the target was ${what} and the primary had no ready endpoint`);
   if (falls && view.apexSelects.current() === view.plan.target && !route.exists)
     return report(view, `the target was ${what} while the apex Service selects it`);

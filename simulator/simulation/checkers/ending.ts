@@ -1,4 +1,7 @@
-/** A run is ended only for a reason that is true: failed checks, evidence, a lost canary, a newer revision, a person. */
+/**
+ * A run is ended only for a reason that is true: failed checks, evidence, a lost canary, a newer revision, a person. And whoever
+ * ends one run leaves the traffic of another alone.
+ */
 import type { Json } from '../../api/json.ts';
 import type { Hand } from '../hands.ts';
 import type { Answer } from '../metricsSource.ts';
@@ -7,6 +10,7 @@ import type { Rule, Scene } from './checker.ts';
 import { mayFollow } from './deadline.ts';
 import { unfounded } from './evidence.ts';
 import {
+  CONFIRMED_MS,
   isAnalysing,
   knownSince,
   routeWrite,
@@ -16,9 +20,6 @@ import {
   versionOf,
 } from './reading.ts';
 
-/** A take-away may rest on what was true when its first try began. */
-const LOWERING_MS = 60_000;
-
 export const ending: Rule = {
   name: 'ending',
   says: 'a run is ended only by failed checks, evidence, a lost canary, a newer revision or a person',
@@ -27,6 +28,9 @@ export const ending: Rule = {
       onChange(change, views, hand) {
         const write = routeWrite(change, views, hand);
         if (!write || write.after.end === '' || write.view.isDeleting) return;
+        const { before, after } = write;
+        if (before && before.canaryWeight > after.canaryWeight && before.run && before.run !== after.run)
+          report(write.view, `run ${before.run} lost ${before.canaryWeight} % to an end of run ${after.run}`);
         const why = untrue(scene, write.view, write.after, hand);
         if (why) report(write.view, `run ${write.after.run} was ended as ${write.after.end}: ${why}`);
       },
@@ -35,7 +39,7 @@ export const ending: Rule = {
 };
 
 function untrue(scene: Scene, view: CanaryView, after: RouteView, hand: Hand): string | undefined {
-  const fromMs = knownSince(view, hand) - LOWERING_MS;
+  const fromMs = knownSince(hand) - CONFIRMED_MS;
   const run = runOf(after.run);
   const version = versionOf(view, run?.revision);
   const specs = specsSince(view, fromMs);
@@ -73,7 +77,7 @@ export function withoutEvidence(
   after: RouteView,
   hand: Hand,
 ): string | undefined {
-  const fromMs = knownSince(view, hand) - LOWERING_MS;
+  const fromMs = knownSince(hand) - CONFIRMED_MS;
   const specs = specsSince(view, fromMs);
   const sinceMs = view.runSinceMs.get(after.run) ?? scene.startMs;
   if (view.status.held(fromMs, status => status.phase === 'Promoting')) return undefined;

@@ -44,8 +44,8 @@ export function unfounded(stretches: readonly Stretch[], spec: Json): string | u
   const judge: Json = spec.analysis?.judge ?? {};
   const mode = judgeModeOf(spec);
   if (mode === 'threshold') {
-    const { mode: guardMode = 'on', alpha = 0.001, requests = 10, evaluations = 2 } = judge.guard ?? {};
-    if (guardMode === 'off') return 'the guard is off';
+    const { enabled = true, alpha = 0.001, requests = 10, evaluations = 2 } = judge.guard ?? {};
+    if (!enabled) return 'the guard is off';
     const most = mostBeyond(stretches, boundsOf(spec), { requests, evaluations });
     return enough(most, alpha, 'beyond the bounds');
   }

@@ -1,6 +1,7 @@
 /**
  * The fences (design, section 1): a route write is strictly above the epoch of the object that it replaces, more is
- * recorded before it is given, and less is taken before it is recorded. Status epochs only rise.
+ * recorded before it is given, and less is taken before it is recorded. Status epochs only rise, and so does the
+ * generation of the target that was seen.
  */
 import type { Rule } from './checker.ts';
 import { routeWrite, statusWrite } from './reading.ts';
@@ -22,6 +23,12 @@ export const fence: Rule = {
       const { view, before, after } = status;
       if ((after.epoch ?? 0) < (before.epoch ?? 0))
         report(view, `the status epoch fell from ${before.epoch} to ${after.epoch}`);
+      const [seen, last] = [after.target, before.target];
+      if (seen?.uid === last?.uid && (seen?.generation ?? 0) < (last?.generation ?? 0))
+        report(
+          view,
+          `generation ${last.generation} of the target had been seen, now it is ${seen?.generation}`,
+        );
       // Somebody else may have edited the weights since the engine lowered them.
       const routed = view.routeHand === 'engine' ? view.route.current().canaryWeight : 0;
       const weight = after.canaryWeight ?? 0;

@@ -1,16 +1,16 @@
-/** Nothing rises against a person's word: a paused run, a suspended Canary, a target that its user has paused. */
+/** Nothing rises against a person's word: a paused or aborted run, a suspended Canary. */
 import type { Rule } from './checker.ts';
-import { isAnalysing, knownSince, routeWrite, statusWrite } from './reading.ts';
+import { isAnalysing, knownSince, routeWrite, runOf, statusWrite } from './reading.ts';
 
 export const holds: Rule = {
   name: 'holds',
-  says: 'no weight rises while the run is paused or the Canary suspended, and nothing is judged then',
+  says: 'no weight rises and nothing is promoted once the run is paused or aborted, or the Canary suspended',
   create: (scene, report) => ({
     onChange(change, views, hand) {
       const write = routeWrite(change, views, hand);
       if (write && write.after.canaryWeight > (write.before?.canaryWeight ?? 0) && !write.view.isDeleting) {
         const { view, after } = write;
-        const fromMs = knownSince(view, hand, after.epoch);
+        const fromMs = knownSince(hand);
         const record = (view.statuses.get(after.epoch) ?? []).at(-1);
         if (record && !isAnalysing(record.status)) return;
         if (
@@ -22,6 +22,11 @@ export const holds: Rule = {
             )
         )
           report(view, `the canary was raised to ${after.canaryWeight} % while the run was paused`);
+        const last = view.commands.at(-1);
+        const runSinceMs = view.runSinceMs.get(after.run) ?? scene.now();
+        const isAborted = last?.verb === 'abort' && last.revision === runOf(after.run)?.revision;
+        if (isAborted && last.atMs >= runSinceMs && last.atMs < fromMs)
+          report(view, `the canary was raised to ${after.canaryWeight} % after its run had been aborted`);
         if (
           view.specs
             .filter((_one, index) => (view.specs[index + 1]?.atMs ?? scene.now()) >= fromMs)

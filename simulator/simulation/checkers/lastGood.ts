@@ -25,7 +25,7 @@ export const lastGood: Rule = {
       const status = statusWrite(change, views, hand);
       const hash: string | undefined = status?.after.lastGood?.hash;
       if (!status || !hash || hash === status.before.lastGood?.hash) return;
-      const fromMs = knownSince(view, hand);
+      const fromMs = knownSince(hand);
       const version = versionOf(view, hash);
       if (!version || !view.stored.has(hash))
         return report(view, `${hash} became the last good revision and its template is not stored`);

@@ -7,6 +7,8 @@ import { isAnalysing, isJudged, specsSince } from './reading.ts';
 
 /** From an event to the cache that shows it, when nothing is wrong. */
 const SLACK_MS = 1_000;
+/** A look asks for the history first, and may take so long until it asks for the counters. */
+const LOOK_MS_MAX = 5_000;
 /** No scrape is quicker. */
 const LOOK_MS_MIN = 2_000;
 /** A life of an engine begins with an empty memory, and so does a run, which a cache may see late. */
@@ -34,11 +36,11 @@ export const looks: Rule = {
         );
         if (!view) return;
         const fromMs = knewAtMs - SLACK_MS;
-        if (!view.status.held(fromMs, isAnalysing))
+        if (!view.status.held(fromMs - LOOK_MS_MAX, isAnalysing))
           return report(view, 'the counters were read while there was no run to judge');
         const key = `${life} ${view.index} ${view.status.current().run?.id}`;
         const before = last.get(key) ?? { askedAtMs: 0, again: 0, begun: 0 };
-        const isWithout = !view.weight.held(fromMs, weight => weight > 0);
+        const isWithout = !view.weight.held(fromMs - LOOK_MS_MAX, weight => weight > 0);
         const isGuarded = specsSince(view, fromMs).every(spec => !isJudged(spec));
         const isWhole = answer.kind === 'reading' && answer.reading.canary && answer.reading.primary;
         const begun = before.begun + (isWithout && isGuarded && isWhole ? 1 : 0);

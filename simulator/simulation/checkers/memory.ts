@@ -25,7 +25,7 @@ export const memory: Rule = {
         if (!isAnalysing(after) || view.weight.current() === 0 || !isForMemory(before, after)) return;
         // Of thresholds each check is written down, however often they are checked.
         const isCheck = before.run?.checkedAt !== after.run?.checkedAt;
-        if (isCheck && !specsSince(view, knownSince(view, hand)).every(isJudged)) return;
+        if (isCheck && !specsSince(view, knownSince(hand)).every(isJudged)) return;
         const lastMs = written.get(view) ?? 0;
         written.set(view, scene.now());
         const passedMs = scene.now() - lastMs;

@@ -139,8 +139,8 @@ function boundsAgainst(
   const judge: Json = spec.analysis?.judge ?? {};
   const mode = judgeModeOf(spec);
   if (mode === 'threshold') {
-    const { mode: guardMode = 'on', alpha = 0.001, requests = 10, evaluations = 2 } = judge.guard ?? {};
-    return guardMode === 'off'
+    const { enabled = true, alpha = 0.001, requests = 10, evaluations = 2 } = judge.guard ?? {};
+    return !enabled
       ? []
       : boundsOf(spec).map(bound => ({ bound, alpha, after: { requests, evaluations } }));
   }

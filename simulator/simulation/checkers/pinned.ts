@@ -15,7 +15,7 @@ export const pinned: Rule = {
       if (!write || write.view.isDeleting) return;
       const { view, before, after } = write;
       if (after.canaryWeight <= (before?.canaryWeight ?? 0)) return;
-      const fromMs = knownSince(view, hand, after.epoch);
+      const fromMs = knownSince(hand);
       const why = loose(view, fromMs, runOf(after.run)?.revision ?? '');
       if (why) report(view, `the canary was raised to ${after.canaryWeight} %: ${why}`);
     },

@@ -17,17 +17,17 @@ export const promotion: Rule = {
     function unjustified(view: CanaryView, status: Json, hand: Hand): string | undefined {
       const { revision } = status.run ?? {};
       if (view.commands.some(one => one.verb === 'promote' && one.revision === revision)) return undefined;
-      const specs = specsSince(view, knownSince(view, hand));
+      const specs = specsSince(view, knownSince(hand));
       if (specs.some(spec => spec.skipAnalysis)) return undefined;
       const sinceMs = view.runSinceMs.get(status.run?.id) ?? scene.startMs;
       if (specs.some(spec => mayFollow(scene, view, { sinceMs }, spec, 'promote'))) return undefined;
       // Somebody else may have lowered it since, and not yet been heard of.
-      const known = [view.route.current(), ...view.route.during(knownSince(view, hand))];
+      const known = [view.route.current(), ...view.route.during(knownSince(hand))];
       const weight = Math.max(...known.map(route => route.canaryWeight));
       const needed = Math.min(...specs.map(lastStepOf));
       if (weight < needed) return `the canary has ${weight} % and the last step is ${needed} %`;
       if (specs.some(spec => checkedMetricsOf(spec).length === 0)) return undefined;
-      const batches = scene.verdicts.batchesSince(view, view.epoch.sinceMs());
+      const batches = scene.verdicts.batchesSince(view, view.epoch.begunMs(knownSince(hand)));
       if (batches.some(batch => batch.verdicts.has('pass'))) return undefined;
       return `no check has passed at ${weight} % (${batches.flatMap(batch => [...batch.verdicts]).join(', ') || 'none was made'})`;
     }
@@ -60,7 +60,7 @@ export const promotion: Rule = {
 };
 
 function misplaced(view: CanaryView, version: string, hand: Hand, isThere: boolean): string | undefined {
-  const fromMs = knownSince(view, hand);
+  const fromMs = knownSince(hand);
   const held = (isSo: (status: Json) => boolean) => view.status.held(fromMs, isSo);
   if (!isThere) {
     if (held(status => versionOf(view, status.lastGood?.hash) === version)) return undefined;

@@ -1,5 +1,5 @@
 /**
- * What must not wait: once nothing is amiss, traffic leaves a canary within seconds when it is lost, reverted, replaced,
+ * What must not wait: once nothing is amiss with one engine, traffic leaves a canary within seconds when it is lost, reverted, replaced,
  * aborted, no longer the judged revision, or given more than was recorded.
  */
 import type { Json } from '../../api/json.ts';
@@ -29,7 +29,7 @@ const REASONS: Readonly<Record<string, (view: CanaryView, status: Json) => boole
       isAnalysing(status) &&
       last?.verb === 'abort' &&
       last.revision === status.run?.revision &&
-      status.handledCommand !== last.id
+      last.atMs >= (view.runSinceMs.get(status.run?.id) ?? Number.POSITIVE_INFINITY)
     );
   },
   'it runs other pods than those that are judged': view => {
@@ -65,7 +65,7 @@ export const reaction: Rule = {
         }
         const firstMs = sinceMs.get(key) ?? scene.now();
         sinceMs.set(key, firstMs);
-        const beganMs = Math.max(firstMs, scene.calmSinceMs() + CALM_MS);
+        const beganMs = Math.max(firstMs, scene.unhamperedSinceMs() + CALM_MS);
         if (scene.now() - beganMs > BOUND_MS)
           report(
             view,

@@ -5,10 +5,7 @@
 import type { CanaryView } from '../witness.ts';
 import type { Hand } from '../hands.ts';
 import type { Rule } from './checker.ts';
-import { knownSince, routeWrite, runOf, specsSince, versionOf } from './reading.ts';
-
-/** A take-away tries up to five times, each bounded by the client's deadline: it may rest on what was true then. */
-const LOWERING_MS = 60_000;
+import { CONFIRMED_MS, knownSince, routeWrite, runOf, specsSince, versionOf } from './reading.ts';
 
 export const readiness: Rule = {
   name: 'readiness',
@@ -20,25 +17,25 @@ export const readiness: Rule = {
       const { view, before, after } = write;
       const weight = before?.canaryWeight ?? 0;
       if (after.canaryWeight > weight) {
-        const why = unreadyCanary(view, hand, after.epoch, after.run);
+        const why = unreadyCanary(view, hand, after.run);
         if (why) report(view, `the canary was raised from ${weight} to ${after.canaryWeight} %: ${why}`);
       } else if (after.canaryWeight < weight) {
-        const fromMs = knownSince(view, hand) - LOWERING_MS;
+        const fromMs = knownSince(hand) - CONFIRMED_MS;
         if (!view.endpoints.primary.held(fromMs, count => count > 0))
           report(
             view,
             `the canary was lowered from ${weight} to ${after.canaryWeight} % and the primary had no ready endpoint`,
           );
       } else if (!before && view.endpoints.apex.current() > 0) {
-        if (!view.endpoints.primary.held(knownSince(view, hand), count => count > 0))
+        if (!view.endpoints.primary.held(knownSince(hand), count => count > 0))
           report(view, 'a route to a primary without a ready endpoint was made over an apex that served');
       }
     },
   }),
 };
 
-function unreadyCanary(view: CanaryView, hand: Hand, epoch: number, run: string): string | undefined {
-  const fromMs = knownSince(view, hand, epoch);
+function unreadyCanary(view: CanaryView, hand: Hand, run: string): string | undefined {
+  const fromMs = knownSince(hand);
   if (!view.endpoints.canary.held(fromMs, count => count > 0)) return 'it had no ready endpoint';
   if (view.isDeleting) return undefined;
   const version = versionOf(view, runOf(run)?.revision);

@@ -7,16 +7,15 @@ import { type CanaryView, routeViewOf, type RouteView } from '../witness.ts';
 
 /** From an event to the cache that shows it, when nothing is wrong; and rounding. */
 const SLACK_MS = 250;
+/** A take-away that nobody can confirm, because the API server does not answer, is carried out after so long. */
+export const CONFIRMED_MS = 11_000;
 
 /**
- * The oldest moment that a write with this epoch may have been decided on: a raise follows the status that recorded it,
- * so the engine knew no more than when it asked for that.
+ * The oldest moment that a write may have been decided on: what comes right upon another, as a raise upon the status that
+ * records it, was decided with it. Whoever finishes later what was recorded has decided anew.
  */
-export function knownSince(view: CanaryView, hand: Hand, epoch?: number): number {
-  const own = (epoch === undefined ? [] : (view.statuses.get(epoch) ?? []))
-    .filter(landed => landed.engine === hand.engine)
-    .map(landed => landed.knewAtMs);
-  return Math.min(hand.knewAtMs, ...own) - SLACK_MS;
+export function knownSince({ knewAtMs }: Hand): number {
+  return knewAtMs - SLACK_MS;
 }
 
 /** A route before and after a write of an engine; undefined for everything else. */

@@ -1,5 +1,6 @@
 /** All rules that a simulation is watched by: one line each. */
 import { binding } from './binding.ts';
+import { caches } from './caches.ts';
 import { cause } from './cause.ts';
 import type { Checker, Rule, Scene, Violation } from './checker.ts';
 import { cost } from './cost.ts';
@@ -30,6 +31,7 @@ export const RULES: readonly Rule[] = [
   fence,
   readiness,
   cause,
+  caches,
   pace,
   pinned,
   promotion,

@@ -23,7 +23,7 @@ export const revision: Rule = {
       // A promotion goes on to its own end; the next revision waits.
       if (record && !isAnalysing(record.status)) return;
       const version = versionOf(view, runOf(after.run)?.revision);
-      if (!view.target.held(knownSince(view, hand, after.epoch), target => target.version === version))
+      if (!view.target.held(knownSince(hand), target => target.version === version))
         report(
           view,
           `${version} was raised to ${after.canaryWeight} % while the target has ${view.target.current().version}`,

@@ -32,7 +32,7 @@ export const shown: Rule = {
           const record = (view.statuses.get(after.epoch) ?? []).find(one => one.status.run?.id === after.run);
           const step = steps.get(view);
           steps.set(view, { run: after.run, recordedAtMs: record?.atMs ?? scene.now() });
-          const specs = specsSince(view, knownSince(view, hand, after.epoch));
+          const specs = specsSince(view, knownSince(hand));
           if (
             record?.status.run?.cause === 'verdict' &&
             (before?.canaryWeight ?? 0) > 0 &&
@@ -51,7 +51,7 @@ export const shown: Rule = {
         const isByHand =
           after.run?.cause === 'command' ||
           view.commands.some(one => one.verb === 'promote' && one.revision === after.run?.revision);
-        const specs = specsSince(view, knownSince(view, hand));
+        const specs = specsSince(view, knownSince(hand));
         if (isByHand || step?.run !== after.run?.id || specs.some(spec => spec.skipAnalysis)) return;
         const sinceMs = view.runSinceMs.get(step!.run) ?? scene.startMs;
         if (specs.some(spec => mayFollow(scene, view, { sinceMs }, spec, 'promote'))) return;

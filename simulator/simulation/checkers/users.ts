@@ -24,28 +24,35 @@ export const users: Rule = {
   create(scene, report) {
     /** Whose hand wrote the primary's spec last. */
     const primaryHands = new Map<CanaryView, string>();
+    const lost = new Map<CanaryView, number>();
+    /** Pods of the primary that is there: those of one that somebody deleted go with it. */
+    const own = new Map<CanaryView, Set<string>>();
     return {
       onChange(change, views, hand) {
         const { object, previous, type } = change;
         for (const view of views) {
           const { apex, target, name } = view.plan;
-          if (object.kind === 'Deployment' && object.metadata.name === `${target}-primary`)
+          if (object.kind === 'Deployment' && object.metadata.name === `${target}-primary`) {
             if (type !== 'MODIFIED' || object.metadata.generation !== previous?.metadata.generation)
               primaryHands.set(view, hand.who);
-          if (object.kind === 'Pod' && primaryHands.get(view) === 'engine')
-            watchPods(view, object, previous, scene.now(), report);
+            if (type === 'DELETED') own.delete(view);
+          }
+          const { uid = '' } = object.metadata;
+          if (object.kind === 'Pod' && type === 'ADDED') own.set(view, (own.get(view) ?? new Set()).add(uid));
+          if (object.kind === 'Pod' && own.get(view)?.has(uid) && primaryHands.get(view) === 'engine')
+            watchPods(view, object, previous, lost, scene.now(), report);
           if (hand.who !== 'engine') continue;
           if (object.kind === 'Service' && type === 'DELETED')
             report(view, `Service ${object.metadata.name} was deleted`);
           if (object.kind === 'TrafficSplit' && type === 'DELETED')
-            watchRouteGone(view, knownSince(view, hand), report);
+            watchRouteGone(view, knownSince(hand), report);
           const isPointed = !isDeepStrictEqual(object.spec?.selector, previous?.spec?.selector);
           if (object.kind === 'Service' && object.metadata.name === apex && isPointed)
-            watchApex(view, knownSince(view, hand), report);
+            watchApex(view, knownSince(hand), report);
           if (object.kind === 'Canary' && object.metadata.name === name && type === 'DELETED')
             watchRelease(
               view,
-              knownSince(view, hand),
+              knownSince(hand),
               scene.now() + scene.clockSpreadMs(scene.now() - GIVEN_UP_MS),
               report,
             );
@@ -55,18 +62,31 @@ export const users: Rule = {
   },
 };
 
-/** A rollout of the primary that the engine began leaves it with a ready pod at every moment. */
-function watchPods(view: CanaryView, pod: Json, previous: Json, nowMs: number, report: Report): void {
-  if (pod.metadata.labels?.app !== `${view.plan.target}-primary`) return;
-  const isTaken =
-    pod.metadata.deletionTimestamp !== undefined && previous?.metadata.deletionTimestamp === undefined;
-  if (!isTaken || !isPodReady(previous) || view.weight.current() === 100) return;
+/**
+ * A rollout of the primary that the engine began leaves it with a ready pod at every moment.
+ * @param lost when a pod of the primary stopped being ready by itself
+ */
+function watchPods(
+  view: CanaryView,
+  pod: Json,
+  previous: Json,
+  lost: Map<CanaryView, number>,
+  nowMs: number,
+  report: Report,
+): void {
+  if (pod.metadata.labels?.app !== `${view.plan.target}-primary` || !previous || !isPodReady(previous))
+    return;
+  if (pod.metadata.deletionTimestamp === undefined) {
+    if (!isPodReady(pod)) lost.set(view, nowMs);
+    return;
+  }
+  if (previous.metadata.deletionTimestamp !== undefined || view.weight.current() === 100) return;
   if (!view.primary.current().exists || view.primary.current().replicas === 0) return;
-  // A pod of the new revision that was ready a moment ago is what the controller counted on.
-  const hasOther = view.primaryPods.held(nowMs - CONTROLLER_MS, pods =>
-    [...pods].some(([, count]) => count.ready > 0),
-  );
-  if (!hasOther) report(view, `the last ready pod of the primary was taken away by its own rollout`);
+  const hasOther = [...view.primaryPods.current()].some(([, count]) => count.ready > 0);
+  // A pod that was ready a moment ago is what the controller counted on.
+  const isCounted = nowMs - (lost.get(view) ?? 0) <= CONTROLLER_MS;
+  if (!hasOther && !isCounted)
+    report(view, 'the last ready pod of the primary was taken away by its own rollout');
 }
 
 /** The apex points at an arm that serves. */
