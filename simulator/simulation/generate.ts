@@ -7,6 +7,7 @@ import { type Chance, createChance } from './chance.ts';
 import { drawDeeds } from './drawDeeds.ts';
 import { drawFaults } from './drawFaults.ts';
 import { drawMoments } from './drawMoments.ts';
+import { drawIncidents } from './drawIncidents.ts';
 import { drawSiege } from './drawSiege.ts';
 import { type CanaryPlan, type EnginePlan, type Item, type Plan, TRAFFIC_KINDS } from './plan.ts';
 import { drawSpec } from './specs.ts';
@@ -46,7 +47,7 @@ export function generatePlan(seed: number): Plan {
     canaries,
     items,
   };
-  return drawSiege(chance.fork('siege'), drawn) ?? drawn;
+  return drawSiege(chance.fork('siege'), drawn) ?? drawIncidents(chance.fork('incidents'), drawn) ?? drawn;
 }
 
 export interface Frame {
