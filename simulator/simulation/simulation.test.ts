@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { decodeCanary } from '../../engine/api/decode.ts';
+import { JUDGE_MODES, judgeSchema } from '../../engine/api/judge.ts';
 import { structuralSchema } from '../../engine/api/schemaOf.ts';
 import { canarySpecSchema } from '../../engine/api/canary.ts';
 import { RULES } from './checkers/registry.ts';
@@ -67,6 +68,17 @@ describe('what is drawn', () => {
     );
     expect(missing).toEqual([]);
     expect(drawn.size).toBeGreaterThan(10);
+  });
+  test('every way of judging, with every field of it', () => {
+    const judges = plans.flatMap(plan => plan.canaries.map(one => one.spec.analysis.judge ?? {}));
+    expect(new Set(judges.map(judge => judge.mode))).toEqual(new Set([...JUDGE_MODES, undefined]));
+    for (const [schema, drawn] of [
+      [judgeSchema, judges],
+      [judgeSchema.shape.guard.unwrap(), judges.map(judge => judge.guard ?? {})],
+    ] as const) {
+      const fields = Object.keys(structuralSchema(schema, 'judge').properties ?? {});
+      expect(new Set(drawn.flatMap(one => Object.keys(one)))).toEqual(new Set(fields));
+    }
   });
 });
 

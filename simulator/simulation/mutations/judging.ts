@@ -1,5 +1,5 @@
 /** Verdicts, budgets and intervals. */
-import { core, type Mutation, shell } from './mutation.ts';
+import { core, type Mutation } from './mutation.ts';
 
 export const judging: readonly Mutation[] = [
   {
@@ -73,31 +73,6 @@ export const judging: readonly Mutation[] = [
     return startPromotion(`,
         `  if (weight === undefined || f.routeWeight > 0)
     return startPromotion(`,
-      ),
-    ],
-  },
-  {
-    name: 'evidence-reset-on-restart',
-    says: 'begins to judge anew after a start, whatever the status remembers',
-    edits: [
-      shell(
-        'controller/judging.ts',
-        `const decoded = decodeCheckpoint(checkpoint, runId);`,
-        `const decoded = decodeCheckpoint(checkpoint, 'another run');`,
-      ),
-    ],
-  },
-  {
-    name: 'arms-from-different-times',
-    says: 'compares the canary with what the primary had counted at the look before',
-    edits: [
-      shell(
-        'controller/judging.ts',
-        `const reading = withEarlier(raw, observation);`,
-        `const last = memory as { primary?: Reading['primary'] };
-    const primary = last.primary ?? raw.primary;
-    last.primary = raw.primary;
-    const reading = withEarlier({ ...raw, primary }, observation);`,
       ),
     ],
   },

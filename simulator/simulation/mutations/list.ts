@@ -1,4 +1,5 @@
 /** All deliberately broken engines: one file for each part of the engine that is broken. */
+import { evidence } from './evidence.ts';
 import { fences } from './fences.ts';
 import { judging } from './judging.ts';
 import type { Mutation } from './mutation.ts';
@@ -10,6 +11,7 @@ import { shellMutations } from './shell.ts';
 export const MUTATIONS: readonly Mutation[] = [
   ...fences,
   ...judging,
+  ...evidence,
   ...readinessMutations,
   ...promoting,
   ...people,
