@@ -82,12 +82,13 @@ export function createAccountant(options: AccountantOptions): Accountant {
         booked.set(key, (booked.get(key) ?? 0) + failed);
       }
       if (leg.version === '') continue;
-      const { workload, replicaSet, latencyMs } = leg;
+      const { workload, pod, replicaSet, latencyMs } = leg;
       const { namespace } = canary;
       options.onAnswered({
         namespace,
         workload,
         replicaSet,
+        pod,
         fromMs,
         toMs: atMs,
         requests: total,

@@ -21,12 +21,19 @@ let lie: MetricsTrouble | undefined;
 let trouble: { how: CounterTrouble; sinceMs: number } | undefined;
 let proxies: Proxies;
 let lateness: boolean[];
+let gone: Set<string>;
 beforeEach(() => {
   nowMs = START_MS;
   lie = undefined;
   trouble = undefined;
   lateness = [];
-  proxies = createProxies({ now: () => nowMs, lies: () => lie, trouble: () => trouble });
+  gone = new Set();
+  proxies = createProxies({
+    now: () => nowMs,
+    isThere: (_namespace, pod) => !gone.has(pod),
+    lies: () => lie,
+    trouble: () => trouble,
+  });
 });
 
 const source = () =>
@@ -46,7 +53,7 @@ const source = () =>
 const never = new AbortController().signal;
 
 /** Each second some requests of the canary and 8 of the primary, of which one in 64 fails. */
-function serve(seconds: number, failing = 1 / 8, latencyMs = 60, perSecond = 4): void {
+function serve(seconds: number, failing = 1 / 8, latencyMs = 60, perSecond = 4, incarnation = 'a'): void {
   for (let second = 0; second < seconds; second++) {
     const fromMs = nowMs;
     nowMs += 1_000;
@@ -56,7 +63,8 @@ function serve(seconds: number, failing = 1 / 8, latencyMs = 60, perSecond = 4):
       ['web-primary', 'web-primary-1', 8, 1 / 64],
     ] as const) {
       const failed = requests * share;
-      const about = { namespace: 'shop', workload, replicaSet, fromMs, toMs: nowMs };
+      const pod = `${replicaSet}-${incarnation}`;
+      const about = { namespace: 'shop', workload, replicaSet, pod, fromMs, toMs: nowMs };
       proxies.answered({ ...about, requests, failed, latencyMs });
     }
   }
@@ -92,7 +100,7 @@ test('whole numbers that rise to what was served, of the named ReplicaSets alone
   for (let look = 0; look < 100; look++) {
     serve(1, 1 / 8, 60, 3.25);
     const next = await reading();
-    expect([...next.canary!.keys()]).toEqual(['web-2-proxies']);
+    expect([...next.canary!.keys()]).toEqual(['web-2-a']);
     const [canary = []] = count(next);
     for (const value of canary) expect(Number.isInteger(value) && value >= 0).toBe(true);
     sums = sums.map((sum, index) => sum + (canary[index] ?? 0));
@@ -163,7 +171,7 @@ test('one arm may be missing, or both, or be no numbers; or there is no answer',
   expect(await source().history(query, never)).toEqual({ kind: 'history', samples: [] });
   lie = 'nan';
   const { canary } = await reading();
-  expect(canary?.get('web-2-proxies')?.requests.get('failure')?.count).toBeNaN();
+  expect(canary?.get('web-2-a')?.requests.get('failure')?.count).toBeNaN();
   for (lie of ['error', 'many'] as const) {
     expect((await source().read(query, never)).kind).toBe('providerError');
     expect((await source().history(query, never)).kind).toBe('providerError');
@@ -174,11 +182,24 @@ test('one arm may be missing, or both, or be no numbers; or there is no answer',
   expect(lateness).toEqual([true]);
 });
 
+test('what a pod has counted goes with it, and the next one begins at nothing', async () => {
+  serve(10);
+  const count = counting(await reading());
+  count(await reading());
+  gone.add('web-2-a');
+  expect((await reading()).canary).toEqual(new Map());
+  serve(5, 1, 60, 4, 'b');
+  const next = await reading();
+  expect([...next.canary!.keys()]).toEqual(['web-2-b']);
+  expect(count(next)[0]?.slice(0, 2)).toEqual([20, 20]);
+});
+
 test('a canary that has had no request has counted nothing', async () => {
   proxies.answered({
     namespace: 'shop',
     workload: 'web-primary',
     replicaSet: 'web-primary-1',
+    pod: 'web-primary-1-a',
     fromMs: nowMs,
     toMs: nowMs + 1_000,
     requests: 5,

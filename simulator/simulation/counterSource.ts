@@ -1,5 +1,5 @@
 /**
- * The raw counters of the simulation's provider: what the proxies tell, as one pod for each ReplicaSet, late, missing, no
+ * The raw counters of the simulation's provider: what the proxies tell, pod by pod, late, missing, no
  * numbers or not at all while its world is in trouble.
  */
 import type {
@@ -11,7 +11,7 @@ import type {
 } from '../../analyzers/counterReader.ts';
 import type { PodCounters } from '../../analyzers/scrape/counters.ts';
 import type { CounterTrouble, MetricsTrouble } from './plan.ts';
-import { BOUNDS_MS, type Counted, type CountedSets, type Proxies } from './proxies.ts';
+import { BOUNDS_MS, type Counted, type CountedPods, type Proxies } from './proxies.ts';
 
 /** A reading as an engine was given it, for the checkers. */
 export interface Told {
@@ -65,8 +65,8 @@ export function createCounterSource(options: CounterSourceOptions): CounterReade
     const refused = refusal(trouble);
     if (refused) return refused;
     const told = [canary, primary].map(scope => {
-      const { atMs, sets } = proxies.now(namespace, scope.deployment);
-      return { atMs, pods: podsOf(sets, scope, trouble === 'nan') };
+      const { atMs, pods } = proxies.now(namespace, scope.deployment);
+      return { atMs, pods: podsOf(pods, scope, trouble === 'nan') };
     });
     const [ofCanary, ofPrimary] = told.map(({ pods }) =>
       pods.size === 0 || trouble === 'missing' ? undefined : pods,
@@ -84,9 +84,9 @@ export function createCounterSource(options: CounterSourceOptions): CounterReade
     const refused = refusal(trouble);
     if (refused) return refused;
     const minutes = trouble === 'missing' ? [] : proxies.minutes(namespace, primary.deployment);
-    const samples = minutes.map(({ atMs, sets }) => ({
+    const samples = minutes.map(({ atMs, pods }) => ({
       atMs,
-      pods: podsOf(sets, primary, trouble === 'nan'),
+      pods: podsOf(pods, primary, trouble === 'nan'),
     }));
     return { kind: 'history', samples };
   }
@@ -121,9 +121,11 @@ export function createCounterSource(options: CounterSourceOptions): CounterReade
   };
 }
 
-function podsOf(sets: CountedSets, { replicaSets }: ArmScope, isNonsense: boolean): Map<string, PodCounters> {
-  const named = [...sets].filter(([name]) => replicaSets.length === 0 || replicaSets.includes(name));
-  return new Map(named.map(([name, counted]) => [`${name}-proxies`, countersOf(counted, isNonsense)]));
+function podsOf(pods: CountedPods, { replicaSets }: ArmScope, isNonsense: boolean): Map<string, PodCounters> {
+  const named = [...pods].filter(
+    ([, { replicaSet }]) => replicaSets.length === 0 || replicaSets.includes(replicaSet),
+  );
+  return new Map(named.map(([name, counted]) => [name, countersOf(counted, isNonsense)]));
 }
 
 /** Whole numbers. Successes are rounded by themselves: what is left of a rounded total would fall now and then. */

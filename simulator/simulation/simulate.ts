@@ -3,6 +3,7 @@
  * wait, and answers what it saw. Equal plans give equal answers, to the byte.
  */
 import { createVirtualClock } from '../clock.ts';
+import { POD } from '../controllers/objects.ts';
 import { createAccountant } from './accountant.ts';
 import { createChance } from './chance.ts';
 import type { Checker, Scene, Violation } from './checkers/checker.ts';
@@ -69,7 +70,8 @@ function createStage(plan: Plan) {
   const { canaries } = plan;
   const { store, pods } = cluster;
   const troubles = createTroubles(plan, cluster, now, START_MS + plan.restlessMs);
-  const proxies = createProxies({ now, lies: troubles.metricsOf, trouble: troubles.countersOf });
+  const isThere = (namespace: string, pod: string) => store.get(POD, namespace, pod) !== undefined;
+  const proxies = createProxies({ now, isThere, lies: troubles.metricsOf, trouble: troubles.countersOf });
   const accountant = createAccountant({
     canaries,
     store,
