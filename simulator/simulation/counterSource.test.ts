@@ -36,9 +36,10 @@ beforeEach(() => {
   });
 });
 
-const source = () =>
+const source = (isScraped = false) =>
   createCounterSource({
     proxies,
+    isScraped,
     accrueAll: () => {},
     trouble: () => lie,
     counterTrouble: () => trouble,
@@ -70,8 +71,8 @@ function serve(seconds: number, failing = 1 / 8, latencyMs = 60, perSecond = 4, 
   }
 }
 
-async function reading(): Promise<Reading> {
-  const answer: CounterAnswer = await source().read(query, never);
+async function reading(isScraped = false): Promise<Reading> {
+  const answer: CounterAnswer = await source(isScraped).read(query, never);
   if (answer.kind !== 'reading') throw new Error(answer.message);
   return answer.reading;
 }
@@ -170,7 +171,8 @@ test('one arm may be missing, or both, or be no numbers; or there is no answer',
   expect(await reading()).toMatchObject({ primary: undefined, canary: undefined });
   expect(await source().history(query, never)).toEqual({ kind: 'history', samples: [] });
   lie = 'nan';
-  const { canary } = await reading();
+  expect(await reading()).toMatchObject({ primary: undefined, canary: undefined });
+  const { canary } = await reading(true);
   expect(canary?.get('web-2-a')?.requests.get('failure')?.count).toBeNaN();
   for (lie of ['error', 'many'] as const) {
     expect((await source().read(query, never)).kind).toBe('providerError');
@@ -207,6 +209,13 @@ test('a canary that has had no request has counted nothing', async () => {
     latencyMs: 5,
   });
   expect((await reading()).canary).toEqual(new Map());
+});
+
+test('whoever asks the pods himself has no history, and finds something new each time', async () => {
+  serve(10);
+  expect(await source(true).history(query, never)).toEqual({ kind: 'none' });
+  const answer = await source(true).read(query, never);
+  expect(answer).toMatchObject({ kind: 'reading', sampledAtMs: undefined });
 });
 
 test('the history is of the primary, at each minute of the last thirty', async () => {

@@ -30,6 +30,8 @@ export interface Told {
 
 export interface CounterSourceOptions {
   proxies: Proxies;
+  /** Asks the proxies when it is asked, as whoever scrapes pods by himself: it keeps nothing, and each series is one. */
+  isScraped: boolean;
   /** Books what was answered up to now. */
   accrueAll(): void;
   trouble(namespace: string, workload: string): MetricsTrouble | undefined;
@@ -46,6 +48,8 @@ export interface CounterSourceOptions {
   knewAtMs(): number;
 }
 
+/** Of each pod: its successes and its failures. */
+const SERIES = 2;
 const CUT = { kind: 'providerError', message: 'no answer in time' } as const;
 
 export function createCounterSource(options: CounterSourceOptions): CounterReader {
@@ -59,6 +63,10 @@ export function createCounterSource(options: CounterSourceOptions): CounterReade
     return trouble === 'many' ? { kind: 'providerError', message: 'HTTP 422' } : undefined;
   }
 
+  /** A sum of which a part is no number is none at all. */
+  const isUnread = (trouble: MetricsTrouble | undefined) =>
+    trouble === 'missing' || (trouble === 'nan' && !options.isScraped);
+
   function readingOf({ namespace, canary, primary }: CounterQuery): CounterAnswer {
     options.accrueAll();
     const trouble = options.trouble(namespace, canary.deployment);
@@ -66,16 +74,19 @@ export function createCounterSource(options: CounterSourceOptions): CounterReade
     if (refused) return refused;
     const told = [canary, primary].map(scope => {
       const { atMs, pods } = proxies.now(namespace, scope.deployment);
-      return { atMs, pods: podsOf(pods, scope, trouble === 'nan') };
+      return {
+        atMs,
+        pods: podsOf(pods, scope, { isSum: !options.isScraped, isNonsense: trouble === 'nan' }),
+      };
     });
     const [ofCanary, ofPrimary] = told.map(({ pods }) =>
-      pods.size === 0 || trouble === 'missing' ? undefined : pods,
+      pods.size === 0 || isUnread(trouble) ? undefined : pods,
     );
     const isHalf = options.counterTrouble(namespace, canary.deployment)?.how === 'half';
     const atMs = Math.min(...told.map(one => one.atMs));
     const born = ofPrimary ? new Map<string, PodCounters>() : undefined;
     const reading = { atMs, canary: ofCanary ?? born, primary: isHalf ? undefined : ofPrimary };
-    return { kind: 'reading', reading, sampledAtMs: atMs };
+    return { kind: 'reading', reading, sampledAtMs: options.isScraped ? undefined : atMs };
   }
 
   function historyOf({ namespace, canary, primary }: CounterQuery): HistoryAnswer {
@@ -83,10 +94,11 @@ export function createCounterSource(options: CounterSourceOptions): CounterReade
     const trouble = options.trouble(namespace, canary.deployment);
     const refused = refusal(trouble);
     if (refused) return refused;
-    const minutes = trouble === 'missing' ? [] : proxies.minutes(namespace, primary.deployment);
+    if (options.isScraped) return { kind: 'none' };
+    const minutes = isUnread(trouble) ? [] : proxies.minutes(namespace, primary.deployment);
     const samples = minutes.map(({ atMs, pods }) => ({
       atMs,
-      pods: podsOf(pods, primary, trouble === 'nan'),
+      pods: podsOf(pods, primary, { isSum: true, isNonsense: trouble === 'nan' }),
     }));
     return { kind: 'history', samples };
   }
@@ -121,15 +133,21 @@ export function createCounterSource(options: CounterSourceOptions): CounterReade
   };
 }
 
-function podsOf(pods: CountedPods, { replicaSets }: ArmScope, isNonsense: boolean): Map<string, PodCounters> {
+interface As {
+  /** As a query by pod answers it. */
+  isSum: boolean;
+  isNonsense: boolean;
+}
+
+function podsOf(pods: CountedPods, { replicaSets }: ArmScope, as: As): Map<string, PodCounters> {
   const named = [...pods].filter(
     ([, { replicaSet }]) => replicaSets.length === 0 || replicaSets.includes(replicaSet),
   );
-  return new Map(named.map(([name, counted]) => [name, countersOf(counted, isNonsense)]));
+  return new Map(named.map(([name, counted]) => [name, countersOf(counted, as)]));
 }
 
 /** Whole numbers. Successes are rounded by themselves: what is left of a rounded total would fall now and then. */
-function countersOf(counted: Counted, isNonsense: boolean): PodCounters {
+function countersOf(counted: Counted, { isSum, isNonsense }: As): PodCounters {
   const whole = (count: number) => (isNonsense ? Number.NaN : Math.floor(count));
   return {
     startedAt: counted.startedAtMs,
@@ -138,6 +156,7 @@ function countersOf(counted: Counted, isNonsense: boolean): PodCounters {
       ['failure', { isFailure: true, count: whole(counted.failed) }],
     ]),
     durations: new Map([['', { uppersMs: BOUNDS_MS, counts: counted.within.map(whole) }]]),
+    ...(isSum ? { summed: SERIES } : {}),
   };
 }
 

@@ -39,6 +39,7 @@ export function generatePlan(seed: number): Plan {
   const items = undated.map((item, index): Item => ({ ...item, id: index + 1 }));
   const drawn: Plan = {
     seed,
+    isScraped: chance.fork('counters').happens(0.3),
     engines,
     ...drawProvider(chance.fork('provider')),
     drainMs: chance.pick([2_000, 5_000, 10_000]),

@@ -28,6 +28,7 @@ export interface MetricsSourceOptions {
   engine: number;
   /** Name of the process, in this life of it. */
   life: string;
+  isScraped: boolean;
   process: Process;
   accountant: Accountant;
   proxies: Proxies;

@@ -8,6 +8,8 @@ import type { Json } from '../api/json.ts';
 export interface Plan {
   seed: number;
   engines: EnginePlan[];
+  /** Raw counters come from the pods themselves, without a history. Absent: from a server that keeps it. */
+  isScraped?: boolean;
   drainMs: number;
   resyncMs: number;
   /** How long the metrics provider takes for an answer, each time something in between; absent: as long as anybody. */

@@ -156,6 +156,7 @@ function enginesOptions(plan: Plan, stage: Stage, deeds: Deeds): EnginesOptions 
       createMetricsSource({
         ...stage,
         ...asker,
+        isScraped: plan.isScraped,
         perform: deeds.perform,
         trouble: troubles.metricsOf,
         counterTrouble: troubles.countersOf,

@@ -11,8 +11,8 @@ const SLACK_MS = 1_000;
 const LOOK_MS_MAX = 5_000;
 /** No scrape is quicker. */
 const LOOK_MS_MIN = 2_000;
-/** A life of an engine begins with an empty memory, and so does a run, which a cache may see late. */
-const AGAIN_MAX = 1;
+/** A life, a run and another way of judging begin with an empty memory, and without a history with two readings. */
+const AGAIN_MAX = 3;
 /** A guard begins while the pods come up, with two readings; and once more if its run was looked at too early. */
 const BEGINNING_MAX = 4;
 

@@ -140,9 +140,7 @@ function boundsAgainst(
   const mode = judgeModeOf(spec);
   if (mode === 'threshold') {
     const { enabled = true, alpha = 0.001, requests = 10, evaluations = 2 } = judge.guard ?? {};
-    return !enabled
-      ? []
-      : boundsOf(spec).map(bound => ({ bound, alpha, after: { requests, evaluations } }));
+    return !enabled ? [] : boundsOf(spec).map(bound => ({ bound, alpha, after: { requests, evaluations } }));
   }
   const { alpha = 0.01, regression = 0.1 } = judge;
   const after = { requests: 1, evaluations: 1 };
