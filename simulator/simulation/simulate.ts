@@ -156,7 +156,7 @@ function enginesOptions(plan: Plan, stage: Stage, deeds: Deeds): EnginesOptions 
       createMetricsSource({
         ...stage,
         ...asker,
-        isScraped: plan.isScraped,
+        isScraped: plan.isScraped ?? false,
         perform: deeds.perform,
         trouble: troubles.metricsOf,
         counterTrouble: troubles.countersOf,

@@ -194,7 +194,7 @@ describe('a hasty verdict is', () => {
   });
 
   test('any rollback by a guard that is off', () => {
-    const spec = specOf({ judge: { guard: { mode: 'off' } } });
+    const spec = specOf({ judge: { guard: { enabled: false } } });
     expect(unfounded(after(20, { canary: 1, primary: 0, slow: 1 }), spec)).toBe('the guard is off');
   });
 

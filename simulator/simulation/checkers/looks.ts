@@ -36,7 +36,8 @@ export const looks: Rule = {
         );
         if (!view) return;
         const fromMs = knewAtMs - SLACK_MS;
-        if (!view.status.held(fromMs - LOOK_MS_MAX, isAnalysing))
+        // One that is cut short may have begun before its process was frozen.
+        if (answer.kind === 'reading' && !view.status.held(fromMs - LOOK_MS_MAX, isAnalysing))
           return report(view, 'the counters were read while there was no run to judge');
         const key = `${life} ${view.index} ${view.status.current().run?.id}`;
         const before = last.get(key) ?? { askedAtMs: 0, again: 0, begun: 0 };

@@ -99,8 +99,8 @@ export const evidence: readonly Mutation[] = [
     edits: [
       shell(
         'controller/judging.ts',
-        `memory.nextMs = Math.max(crowdMs,`,
-        `memory.nextMs = 0.1 * Math.max(crowdMs,`,
+        `memory.nextMs = answer ? untilSample(memory, answer) : LOOK_MS;`,
+        `memory.nextMs = 0.1 * (answer ? untilSample(memory, answer) : LOOK_MS);`,
       ),
     ],
   },
