@@ -219,6 +219,24 @@ describe('a judge', () => {
     );
   });
 
+  test.each([
+    ['before the first step', 'silent', 0],
+    ['before the first step', 'error', 0],
+    ['at a step', 'silent', 20],
+    ['at a step', 'error', 20],
+  ] as const)('%s they hold it also where a missing value counts as passed (%s)', (_when, kind, weight) => {
+    const settings = { ...compared, onNoData: 'pass', onError: 'pass' } as const;
+    const world = weight === 0 ? adopted(settings) : running(settings);
+    if (weight === 0) world.release('r2');
+    step(world, { kind, message: 'nobody answers' }, () => false, 60);
+    expect([world.route?.canaryWeight, world.status.phase]).toEqual([weight, 'Progressing']);
+    const said = world.status.conditions?.find(one => one.type === 'Progressing');
+    expect(said).toMatchObject({ reason: kind === 'error' ? 'ProviderError' : 'NoData' });
+    expect(said?.message).toContain('nobody answers');
+    step(world, { kind: 'pass' }, () => world.route?.canaryWeight === 50);
+    expect(world.route?.canaryWeight).toBe(50);
+  });
+
   test('metrics that are named beside it have to pass too', () => {
     const world = running({ ...testSettings, judge: JUDGE_DEFAULTS });
     const seen = world.observe();

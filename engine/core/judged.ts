@@ -9,7 +9,7 @@ import type { MetricSetting, Settings } from './settings.ts';
 import { type Facts, formatTime, evidenceOf, judgementOf, parseTime, progressingOf } from './facts.ts';
 import { endRun } from './takeAway.ts';
 import { hold, say, type StatusPatch, still, type Unnamed, until } from './write.ts';
-import { judge } from './verdict.ts';
+import { describeCheck, judge } from './verdict.ts';
 
 /** What the status remembers of a judge is written at most this often, milliseconds. */
 const CHECKPOINT_MS_MIN = 10_000;
@@ -62,7 +62,7 @@ export function beforeFirstStep(f: Facts, run: Run, outcomes: Outcomes): Unnamed
       missing.message ?? '',
       Math.min(until(f, dueAt), evidence?.nextMs ?? Infinity),
     );
-  return checkedWithout(f, run, [missing], outcomes) ?? askAgain(f);
+  return checkedWithout(f, run, [missing], outcomes) ?? withoutCounters(f, run, [missing], missing, outcomes);
 }
 
 /** Said beside the first step. */
@@ -107,6 +107,7 @@ export function judged(f: Facts, run: Run, dueAt: number, outcomes: Outcomes): U
   const checks = [...(judgement?.checks ?? []), ...(missing ? [missing] : [])];
   const stopped = isDue ? checkedWithout(f, run, checks, outcomes) : undefined;
   if (stopped) return stopped;
+  if (isDue && missing) return withoutCounters(f, run, checks, missing, outcomes);
   const checked = checkedNow(f, run, checks);
   if (evidence?.kind === 'pass')
     return outcomes.passed(checked, { checks }, `: ${evidence.message.replace(/\.$/, '')}`);
@@ -158,8 +159,17 @@ function checkedWithout(f: Facts, run: Run, checks: CheckResult[], outcomes: Out
   return undefined;
 }
 
-function askAgain(f: Facts): Unnamed {
-  return still('Judging', 'There is nothing to compare with yet.', f.o.settings.intervalMs);
+/** Also whoever takes a missing value as passed cannot compare what is not there: that is said, and no budget ends it. */
+function withoutCounters(
+  f: Facts,
+  run: Run,
+  checks: CheckResult[],
+  missing: CheckResult,
+  outcomes: Outcomes,
+): Unnamed {
+  const reason = missing.outcome === 'error' ? 'ProviderError' : 'NoData';
+  const verdict = { reason, message: describeCheck(missing), isSpent: false } as const;
+  return outcomes.inconclusive(checkedNow(f, run, checks), verdict, { checks });
 }
 
 /** Counters that could not be read are a check without a value: they have the same policies and budgets. */
